@@ -1,0 +1,80 @@
+"""Decoding of a whole batch of serialized records in TensorFlow: a few operations a batch, not a record."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+_COLUMNS = {"time": 8, "band": 1, "flux": 4, "flux_err": 4, "flags": 1}
+
+
+def parse(serialized: tf.Tensor, static_size: int, targets: Sequence[str] = ()) -> dict[str, tf.Tensor]:
+    """Decode a batch of records; works eagerly, in a ``tf.data`` pipeline and in an exported function.
+
+    Parameters
+    ----------
+    serialized : tf.Tensor
+        string [N], one record each; N may be 0.
+    static_size : int
+        Number S of static columns of the data set; 0 ignores the column.
+    targets : sequence of str
+        Names of scalar targets to decode as well.
+
+    Returns
+    -------
+    dict of str to tf.Tensor
+        ``object_id`` string [N]; ``class_id``, ``length`` int64 [N]; ``static`` f4 [N, S], NaN where a record has
+        none; the rows of all light curves one after another, R = sum of ``length``: ``time`` f8 [R] (MJD), ``band``
+        int32 [R], ``flux``, ``flux_err`` f4 [R], ``flags`` int32 [R]; ``target/<name>`` f8 [N], NaN where a record
+        has none. A record without light curve has length 0.
+
+    Raises
+    ------
+    tf.errors.InvalidArgumentError
+        If a record lacks its id or class, or an array has another size than its record or data set says.
+    """
+    import tensorflow as tf
+
+    features = {
+        "object_id": tf.io.FixedLenFeature([], tf.string),
+        "class_id": tf.io.FixedLenFeature([], tf.int64),
+        "lc/length": tf.io.FixedLenFeature([], tf.int64, default_value=0),
+    }
+    features |= {f"lc/{name}": tf.io.FixedLenFeature([], tf.string, default_value=b"") for name in _COLUMNS}
+    if static_size:
+        missing = struct.pack("<f", float("nan")) * static_size
+        features["static"] = tf.io.FixedLenFeature([], tf.string, default_value=missing)
+    missing = struct.pack("<d", float("nan"))
+    features |= {f"target/{name}": tf.io.FixedLenFeature([], tf.string, default_value=missing) for name in targets}
+    parsed = tf.io.parse_example(serialized, features)
+
+    def join(key: str, size: int | tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+        # Joined columns of wrong sizes could cancel out and shift rows from one object to the next.
+        with tf.control_dependencies(
+            [
+                tf.debugging.assert_equal(
+                    tf.strings.length(parsed[key]),
+                    tf.cast(size, tf.int32),
+                    message=f"key {key!r} of a record has another size than its record or data set says",
+                )
+            ]
+        ):
+            return tf.io.decode_raw(tf.strings.reduce_join(parsed[key]), dtype)
+
+    length = parsed["lc/length"]
+    static = join("static", 4 * static_size, tf.float32) if static_size else tf.zeros([0], tf.float32)
+    return {
+        "object_id": parsed["object_id"],
+        "class_id": parsed["class_id"],
+        "length": length,
+        "time": join("lc/time", 8 * length, tf.float64),
+        "band": tf.cast(join("lc/band", length, tf.uint8), tf.int32),
+        "flux": join("lc/flux", 4 * length, tf.float32),
+        "flux_err": join("lc/flux_err", 4 * length, tf.float32),
+        "flags": tf.cast(join("lc/flags", length, tf.uint8), tf.int32),
+        "static": tf.reshape(static, [tf.size(length), static_size]),
+    } | {f"target/{name}": join(f"target/{name}", 8, tf.float64) for name in targets}

@@ -1,0 +1,278 @@
+"""``dataset_info.json``: what a directory of records holds, and the truth about its shards."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfrecords.errors import DataError
+from tfrecords.schema import SCHEMA_VERSION
+
+INFO_FILE = "dataset_info.json"
+INDEX_FILE = "index.npy"
+LEDGER_FILE = "ledger.csv"
+LEDGER_COLUMNS = ("object_id", "outcome", "partition", "reason")
+OUTCOMES = ("written", "skipped", "quarantined")
+
+
+@dataclass(frozen=True)
+class Band:
+    """One row of the band table; its position is the index that records hold.
+
+    Attributes
+    ----------
+    name : str
+    aliases : tuple of str
+        Other names that sources use for this band.
+    wavelength_angstrom : float
+        Effective wavelength.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    wavelength_angstrom: float
+
+
+@dataclass(frozen=True)
+class StaticColumn:
+    """One static column.
+
+    Attributes
+    ----------
+    name, unit : str
+    missing : tuple of float
+        Values that mean "not measured". NaN always does.
+    caution : str
+        Why scores that used this column are marked; not empty means that a run uses it only when it is named.
+    """
+
+    name: str
+    unit: str = ""
+    missing: tuple[float, ...] = ()
+    caution: str = ""
+
+
+@dataclass(frozen=True)
+class NativeClass:
+    """A class of the source: its number there, and its name."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file: name, partition, number of records, bytes, SHA-256 as hexadecimal digits."""
+
+    name: str
+    partition: str
+    count: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Totals of the ledger: every input object ended in one of three ways."""
+
+    input: int
+    written: int
+    skipped: int
+    quarantined: int
+
+
+def partition_names(folds: int) -> tuple[str, ...]:
+    """Give the partitions of a directory: ``test`` and the folds, or train, validation and test without folds."""
+    if folds:
+        return ("test", *(f"fold{number}" for number in range(folds)))
+    return ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a directory of records holds.
+
+    Attributes
+    ----------
+    schema_version : int
+    survey : str
+    bands : tuple of Band
+    zero_point : float
+        AB magnitude of a flux of 1.
+    flux_unit : str
+    static_columns : tuple of StaticColumn
+    classes : tuple of NativeClass
+    folds : int
+        0, or the number of folds (at least 2).
+    shards : tuple of Shard
+        In the order of the index.
+    index_sha256 : str
+        Of ``index.npy``, as hexadecimal digits.
+    targets : tuple of str
+    ledger : Ledger
+    fingerprint : str
+        SHA-256 over what the records are and mean; runs and derived groups are tied to it.
+    source : dict
+        ``tool`` and ``options`` that made the directory.
+    """
+
+    schema_version: int
+    survey: str
+    bands: tuple[Band, ...]
+    zero_point: float
+    flux_unit: str
+    static_columns: tuple[StaticColumn, ...]
+    classes: tuple[NativeClass, ...]
+    folds: int
+    shards: tuple[Shard, ...]
+    index_sha256: str
+    targets: tuple[str, ...]
+    ledger: Ledger
+    fingerprint: str = ""
+    source: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def partitions(self) -> tuple[str, ...]:
+        """Names of the partitions, in the order of the index's ``partition`` numbers."""
+        return partition_names(self.folds)
+
+    @property
+    def count(self) -> int:
+        """Number of records."""
+        return sum(shard.count for shard in self.shards)
+
+    def compute_fingerprint(self) -> str:
+        """Compute the SHA-256 over survey, bands, flux scale, static columns and the shards' own SHA-256."""
+        content = {
+            "survey": self.survey,
+            "bands": [dataclasses.asdict(band) for band in self.bands],
+            "flux": [self.zero_point, self.flux_unit],
+            "static_columns": [dataclasses.asdict(column) for column in self.static_columns],
+            "shards": [[shard.name, shard.sha256] for shard in self.shards],
+        }
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Write as JSON text: the same text for the same content."""
+        return json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str = INFO_FILE) -> DatasetInfo:
+        """Read and check JSON text.
+
+        Parameters
+        ----------
+        text : str
+        where : str
+            The file, for the message of an error.
+
+        Raises
+        ------
+        DataError
+            If the text is no JSON, is of a newer schema version, or a key is missing, unknown or of a wrong type
+            or value; the message names the key.
+        """
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise DataError(f"{where}: not JSON (cut short?): {error}. Received: {len(text)} characters") from error
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise DataError(
+                f"{where}: written by a newer version of this package; this one reads schema versions up to "
+                f"{SCHEMA_VERSION}. Received: schema_version {version}"
+            )
+        info = _build(cls, content, where, "")
+        info._check(where)
+        return info
+
+    @classmethod
+    def load(cls, directory: Path) -> DatasetInfo:
+        """Read and check the info file of a directory. Raises DataError naming the file."""
+        path = Path(directory) / INFO_FILE
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise DataError(f"{directory}: not a directory of records; it holds no {INFO_FILE}") from error
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: not UTF-8 text: {error}") from error
+        return cls.from_json(text, str(path))
+
+    def _check(self, where: str) -> None:
+        def refuse(key: str, rule: str, received: object) -> None:
+            raise DataError(f"{where}: key {key!r} {rule}. Received: {received!r}")
+
+        if self.schema_version < 1:
+            refuse("schema_version", "is at least 1", self.schema_version)
+        if not self.survey:
+            refuse("survey", "is not empty", self.survey)
+        if self.folds < 0 or self.folds == 1:
+            refuse("folds", "is 0 or at least 2", self.folds)
+        if not math.isfinite(self.zero_point):
+            refuse("zero_point", "is finite", self.zero_point)
+        for key, names in (
+            ("bands", [band.name for band in self.bands]),
+            ("static_columns", [column.name for column in self.static_columns]),
+            ("classes", [native.id for native in self.classes]),
+            ("classes", [native.name for native in self.classes]),
+            ("targets", list(self.targets)),
+            ("shards", [shard.name for shard in self.shards]),
+        ):
+            if len(set(names)) != len(names):
+                refuse(key, "names everything once", names)
+        for shard in self.shards:
+            if shard.partition not in self.partitions:
+                refuse("shards.partition", f"is one of {', '.join(self.partitions)}", shard.partition)
+            if Path(shard.name).name != shard.name or shard.name.startswith("."):
+                refuse("shards.name", "is the name of a file in the directory", shard.name)
+            if min(shard.count, shard.bytes) < 0:
+                refuse("shards.count", "is not negative", shard.count)
+        ledger = self.ledger
+        if ledger.written + ledger.skipped + ledger.quarantined != ledger.input:
+            refuse("ledger", "has an input that is the sum of its outcomes", dataclasses.asdict(ledger))
+        if ledger.written != self.count:
+            refuse("ledger.written", f"is the number of records in the shards ({self.count})", ledger.written)
+        if self.fingerprint != self.compute_fingerprint():
+            refuse("fingerprint", f"is {self.compute_fingerprint()} by the other keys", self.fingerprint)
+
+
+def _build(kind: Any, value: Any, where: str, key: str) -> Any:
+    """Turn parsed JSON into a value of the annotated type, naming the key that does not fit."""
+    if dataclasses.is_dataclass(kind):
+        return _build_dataclass(kind, value, where, key)
+    origin = typing.get_origin(kind)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise DataError(f"{where}: key {key!r} is a list. Received: {value!r}")
+        item = typing.get_args(kind)[0]
+        return tuple(_build(item, each, where, f"{key}[{number}]") for number, each in enumerate(value))
+    if origin is dict:
+        kind = dict
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise DataError(f"{where}: key {key!r} is {kind.__name__}. Received: {value!r}")
+    return value
+
+
+def _build_dataclass(kind: type, value: Any, where: str, key: str) -> Any:
+    label = f"key {key!r}" if key else "the file"
+    if not isinstance(value, dict):
+        raise DataError(f"{where}: {label} is an object with named entries. Received: {type(value).__name__}")
+    types_by_name = typing.get_type_hints(kind)
+    names = [entry.name for entry in dataclasses.fields(kind)]
+    missing, unknown = [n for n in names if n not in value], [n for n in value if n not in names]
+    if missing or unknown:
+        raise DataError(
+            f"{where}: {label} has exactly the entries {', '.join(names)}. "
+            f"Received: missing {missing}, unknown {unknown}"
+        )
+    prefix = f"{key}." if key else ""
+    return kind(**{name: _build(types_by_name[name], value[name], where, prefix + name) for name in names})

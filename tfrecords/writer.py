@@ -1,0 +1,363 @@
+"""Writing a directory of records: built under a temporary name beside its place, renamed when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import hashlib
+import io
+import math
+import os
+import shutil
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from tfrecords.errors import DataError, UsageError
+from tfrecords.framing import OVERHEAD, frame
+from tfrecords.info import (
+    INDEX_FILE,
+    INFO_FILE,
+    LEDGER_COLUMNS,
+    LEDGER_FILE,
+    Band,
+    DatasetInfo,
+    Ledger,
+    NativeClass,
+    Shard,
+    StaticColumn,
+    partition_names,
+)
+from tfrecords.schema import SCHEMA_VERSION, Record, encode
+
+INDEX_DTYPE = np.dtype(
+    [
+        ("shard", "<u2"),
+        ("partition", "u1"),
+        ("offset", "<u8"),
+        ("size", "<u4"),
+        ("length", "<u4"),
+        ("class_id", "<i8"),
+    ]
+)
+_INDEX_ROW = struct.Struct("<HBQIIq")
+_SHARD_BYTES = 256 << 20
+_BUFFER_BYTES = 256 << 10
+
+
+def shard_name(partition: str, number: int, count: int) -> str:
+    """Give the file name of a shard, such as ``test-00000-of-00003.tfrecord``."""
+    return f"{partition}-{number:05d}-of-{count:05d}.tfrecord"
+
+
+def stable_hash(text: str, seed: int) -> int:
+    """Hash a text to 64 bits, the same on every machine and in every process."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}:{text}".encode(), digest_size=8).digest(), "little")
+
+
+class DatasetWriter:
+    """Writes a directory of records; use as a context manager.
+
+    Nothing stands under the final name before the ``with`` block has ended well: the files are built in a hidden
+    sibling, flushed to the disk and renamed. Any error, a full disk included, removes the sibling.
+    The same calls give the same bytes.
+
+    Parameters
+    ----------
+    path : path
+        The directory to make.
+    survey, flux_unit : str
+    bands : sequence of Band
+    zero_point : float
+        AB magnitude of a flux of 1.
+    static_columns : sequence of StaticColumn
+    classes : sequence of NativeClass
+    folds : int
+        0: partitions train, validation, test. K >= 2: test, fold0 ... fold<K-1>.
+    targets : sequence of str
+        Names of the targets that records may hold.
+    source : mapping
+        What made the directory: tool and options, plain JSON values, no paths of the machine.
+    shards : int, optional
+        Number of shards of every partition; by default from `expected`.
+    expected : mapping of str to int
+        Records expected by partition; shards then hold about 256 MiB.
+    record_bytes : int
+        Expected size of one record, for the same purpose.
+    seed : int
+        Of the hash that deals records to shards.
+    overwrite : bool
+        Replace a directory of records at `path`; files in it that are not the data set's own stay.
+
+    Raises
+    ------
+    UsageError
+        If `path` exists and may not be replaced.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        *,
+        survey: str,
+        bands: Sequence[Band],
+        zero_point: float,
+        flux_unit: str,
+        static_columns: Sequence[StaticColumn] = (),
+        classes: Sequence[NativeClass] = (),
+        folds: int = 0,
+        targets: Sequence[str] = (),
+        source: Mapping[str, Any] | None = None,
+        shards: int | None = None,
+        expected: Mapping[str, int] | None = None,
+        record_bytes: int = 4096,
+        seed: int = 0,
+        overwrite: bool = False,
+    ) -> None:
+        self.path = Path(os.path.abspath(path))
+        self._overwrite = overwrite
+        _check_place(self.path, overwrite)
+        self._content: dict[str, Any] = {
+            "schema_version": SCHEMA_VERSION,
+            "survey": survey,
+            "bands": tuple(bands),
+            "zero_point": float(zero_point),
+            "flux_unit": flux_unit,
+            "static_columns": tuple(static_columns),
+            "classes": tuple(classes),
+            "folds": folds,
+            "targets": tuple(targets),
+            "source": dict(source or {}),
+        }
+        self._class_ids = {native.id for native in classes}
+        self._seed = seed
+        self._ids: set[str] = set()
+        self._totals = {"written": 0, "skipped": 0, "quarantined": 0}
+        self._partitions: dict[str, list[_ShardFile]] = {}
+        self._temporary = self.path.parent / f".{self.path.name}.partial-{os.getpid()}"
+        for number, name in enumerate(partition_names(folds)):
+            wanted = shards or max(1, math.ceil((expected or {}).get(name, 0) * record_bytes / _SHARD_BYTES))
+            self._partitions[name] = [
+                _ShardFile(self._temporary / shard_name(name, part, wanted), name, number) for part in range(wanted)
+            ]
+        if sum(map(len, self._partitions.values())) > 0xFFFF:
+            raise UsageError(f"a directory has at most 65535 shards. Received: shards={shards}")
+        self._ledger = _TextFile(self._temporary / LEDGER_FILE)
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Number of objects by outcome so far: written, skipped, quarantined."""
+        return dict(self._totals)
+
+    def __enter__(self) -> Self:
+        with _writing(self.path):
+            self._temporary.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            self._temporary.mkdir()
+        self._ledger.row(LEDGER_COLUMNS)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                with _writing(self.path):
+                    self._finish()
+        finally:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def write(self, record: Record, partition: str) -> None:
+        """Write a record.
+
+        Raises
+        ------
+        DataError
+            If the id was seen before, the record breaks a rule of the schema or does not fit the data set (survey,
+            bands, static columns, targets, classes), or the disk fails.
+        UsageError
+            If the partition does not exist.
+        """
+        shards = self._partitions.get(partition)
+        if shards is None:
+            raise UsageError(f"partitions are {', '.join(self._partitions)}. Received: {partition!r}")
+        payload = encode(record)
+        self._check_fit(record)
+        with _writing(self.path):
+            self._enter("written", record.object_id, partition, "")
+            shard = shards[stable_hash(record.object_id, self._seed) % len(shards) if len(shards) > 1 else 0]
+            shard.append(payload, len(record.lc) if record.lc is not None else 0, record.class_id)
+
+    def skip(self, object_id: str, reason: str) -> None:
+        """Count an object that has nothing to write. Raises DataError if its id was seen before."""
+        with _writing(self.path):
+            self._enter("skipped", object_id, "", reason)
+
+    def quarantine(self, object_id: str, reason: str) -> None:
+        """Count an object that is refused for its values. Raises DataError if its id was seen before."""
+        with _writing(self.path):
+            self._enter("quarantined", object_id, "", reason)
+
+    def _enter(self, outcome: str, object_id: str, partition: str, reason: str) -> None:
+        if object_id in self._ids:
+            raise DataError(f"object ids are unique in a data set. Received: {object_id!r} twice")
+        self._ids.add(object_id)
+        self._totals[outcome] += 1
+        self._ledger.row((object_id, outcome, partition, reason))
+
+    def _check_fit(self, record: Record) -> None:
+        where, content = f"object {record.object_id!r}", self._content
+        if record.survey != content["survey"]:
+            raise DataError(f"{where}: the survey is {content['survey']!r}. Received: {record.survey!r}")
+        if record.class_id != -1 and record.class_id not in self._class_ids:
+            raise DataError(f"{where}: classes are {sorted(self._class_ids)}. Received: {record.class_id}")
+        size = 0 if record.static is None else len(record.static)
+        if record.static is not None and size != len(content["static_columns"]):
+            names = [column.name for column in content["static_columns"]]
+            raise DataError(f"{where}: static columns are {names}. Received: {size} values")
+        if record.lc is not None and len(record.lc) and record.lc.band.max() >= len(content["bands"]):
+            raise DataError(f"{where}: bands are 0..{len(content['bands']) - 1}. Received: {record.lc.band.max()}")
+        if not set(record.targets) <= set(content["targets"]):
+            raise DataError(f"{where}: targets are {content['targets']}. Received: {sorted(record.targets)}")
+
+    def _finish(self) -> None:
+        if not self._totals["written"]:
+            raise DataError(f"{self.path}: no record to write. Received: {self._totals}")
+        # An empty partition has no file; a partition with records has all of its shards, empty ones too.
+        files = [shard for shards in self._partitions.values() if any(s.count for s in shards) for shard in shards]
+        for shard in files:
+            shard.close()
+        self._ledger.close()
+        rows = np.concatenate([np.frombuffer(shard.index, INDEX_DTYPE) for shard in files])
+        rows["shard"] = np.repeat(np.arange(len(files)), [shard.count for shard in files])
+        buffer = io.BytesIO()
+        np.save(buffer, rows, allow_pickle=False)
+        _write_bytes(self._temporary / INDEX_FILE, buffer.getvalue())
+        info = DatasetInfo(
+            **self._content,
+            shards=tuple(shard.describe() for shard in files),
+            index_sha256=hashlib.sha256(buffer.getvalue()).hexdigest(),
+            ledger=Ledger(input=sum(self._totals.values()), **self._totals),
+        )
+        info = dataclasses.replace(info, fingerprint=info.compute_fingerprint())
+        text = info.to_json()
+        DatasetInfo.from_json(text)
+        _write_bytes(self._temporary / INFO_FILE, text.encode())
+        _sync(self._temporary)
+        self._move()
+
+    def _move(self) -> None:
+        _check_place(self.path, self._overwrite)
+        if not self.path.exists():
+            os.rename(self._temporary, self.path)
+        else:
+            for entry in self.path.iterdir():
+                if not is_own_file(entry.name):
+                    copy = shutil.copytree if entry.is_dir() else shutil.copy2
+                    copy(entry, self._temporary / entry.name)
+            old = self._temporary.with_name(self._temporary.name + "-old")
+            os.rename(self.path, old)
+            try:
+                os.rename(self._temporary, self.path)
+            except BaseException:
+                os.rename(old, self.path)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
+        _sync(self.path.parent)
+
+
+def is_own_file(name: str) -> bool:
+    """Say whether a name in a directory of records belongs to the data set, or was put beside it."""
+    return name.endswith(".tfrecord") or name in (INFO_FILE, INDEX_FILE, LEDGER_FILE, "derived")
+
+
+def _check_place(path: Path, overwrite: bool) -> None:
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not overwrite:
+        raise UsageError(f"the output exists; name another one or allow overwriting. Received: {path}")
+    if not (path / INFO_FILE).is_file():
+        raise UsageError(f"only a directory of records (with {INFO_FILE}) is overwritten. Received: {path}")
+
+
+class _ShardFile:
+    """One shard: frames are collected and appended in large pieces, so that no file has to stay open."""
+
+    def __init__(self, path: Path, partition: str, number: int) -> None:
+        self.path, self.partition, self.number = path, partition, number
+        self.count = self.bytes = 0
+        self.index = bytearray()
+        self._buffer = bytearray()
+        self._sha = hashlib.sha256()
+
+    def append(self, payload: bytes, length: int, class_id: int) -> None:
+        self.index += _INDEX_ROW.pack(0, self.number, self.bytes, len(payload), length, class_id)
+        self._buffer += frame(payload)
+        self.bytes += len(payload) + OVERHEAD
+        self.count += 1
+        if len(self._buffer) >= _BUFFER_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._sha.update(self._buffer)
+        _write_bytes(self.path, bytes(self._buffer), append=True)
+        self._buffer.clear()
+
+    def close(self) -> None:
+        self._flush()
+        _sync(self.path)
+
+    def describe(self) -> Shard:
+        return Shard(self.path.name, self.partition, self.count, self.bytes, self._sha.hexdigest())
+
+
+class _TextFile:
+    """A CSV file, appended in large pieces."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._buffer = io.StringIO(newline="")
+        self._csv = csv.writer(self._buffer, lineterminator="\n")
+
+    def row(self, values: Sequence[str]) -> None:
+        self._csv.writerow(values)
+        if self._buffer.tell() >= _BUFFER_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        _write_bytes(self._path, self._buffer.getvalue().encode(), append=True)
+        self._buffer.seek(0)
+        self._buffer.truncate()
+
+    def close(self) -> None:
+        self._flush()
+        _sync(self._path)
+
+
+def _write_bytes(path: Path, content: bytes, append: bool = False) -> None:
+    with open(path, "ab" if append else "wb") as file:
+        file.write(content)
+        if not append:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror or error}; nothing of it was kept") from error
