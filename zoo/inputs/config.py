@@ -1,0 +1,97 @@
+"""How records become the tensors of a view: every option of stage 1."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from tfrecords.errors import UsageError
+
+
+@dataclasses.dataclass(frozen=True)
+class InputConfig:
+    """Options of stage 1, the same in training, evaluation, prediction and the exported model.
+
+    Attributes
+    ----------
+    window_before : float, optional
+        Keep observations from so many days before the reference time on; all when absent. The reference
+        time is the trigger if flagged, else the first detection, else the first observation.
+    until_last_detection : bool
+        Drop observations after the last detection or trigger, if there is one.
+    drop_saturated : bool
+        Drop saturated observations.
+    max_per_band : int, optional
+        Thin bands with more rows evenly to so many, keeping the trigger; no limit when absent.
+    time_origin : {"first", "reference"}
+        Zero of the model's time: the first kept observation, or the reference time.
+    truncate : {"none", "choice", "uniform"}
+        In training only, keep an object's observations until a random day after the reference time:
+        one of ``truncate_days``, or log-uniform between their smallest and largest.
+    truncate_days : list of float
+        Days of the truncation. Computed features follow: an object gets those of the last day not after
+        its own.
+    drop_fraction : float
+        In training only, the largest random share of an object's observations that is dropped.
+    missing_rules : bool
+        Turn the sentinels that the data set's info declares into missing values.
+    static_columns : list of str, optional
+        Static columns to use, in order; by default all that carry no caution.
+    feature_group : str
+        Name of the derived group of computed features.
+    """
+
+    window_before: float | None = None
+    until_last_detection: bool = False
+    drop_saturated: bool = False
+    max_per_band: int | None = None
+    time_origin: Literal["first", "reference"] = "first"
+    truncate: Literal["none", "choice", "uniform"] = "none"
+    truncate_days: list[float] = dataclasses.field(default_factory=lambda: [8.0, 128.0, 2048.0])
+    drop_fraction: float = 0.0
+    missing_rules: bool = True
+    static_columns: list[str] | None = None
+    feature_group: str = "features"
+
+    def __post_init__(self):
+        if self.window_before is not None and not self.window_before >= 0:
+            raise UsageError(f"window_before must be >= 0 days. Received: {self.window_before}")
+        if self.max_per_band is not None and self.max_per_band < 2:
+            raise UsageError(f"max_per_band must be at least 2. Received: {self.max_per_band}")
+        if not 0 <= self.drop_fraction < 1:
+            raise UsageError(f"drop_fraction must lie in [0, 1). Received: {self.drop_fraction}")
+        if self.truncate != "none" and not self.truncate_days:
+            raise UsageError("truncate needs at least one of truncate_days. Received: []")
+        if any(not day > 0 for day in self.truncate_days):
+            raise UsageError(f"truncate_days must be positive. Received: {self.truncate_days}")
+
+
+@dataclasses.dataclass(frozen=True)
+class SelectionConfig:
+    """Which objects of a data set, under which labels.
+
+    Attributes
+    ----------
+    label_map : str, optional
+        Name of a label map of the zoo, or path of a YAML file; every native class by itself when absent.
+    classes : list of str, optional
+        Keep these classes only, in this order.
+    min_per_class : int
+        Drop classes with fewer training objects.
+    max_per_class : int, optional
+        Draw at most so many training objects of a class.
+    label_fraction : float
+        Share of the training objects to use, drawn class by class.
+    """
+
+    label_map: str | None = None
+    classes: list[str] | None = None
+    min_per_class: int = 0
+    max_per_class: int | None = None
+    label_fraction: float = 1.0
+
+    def __post_init__(self):
+        if not 0 < self.label_fraction <= 1:
+            raise UsageError(f"label_fraction must lie in (0, 1]. Received: {self.label_fraction}")
+        if self.max_per_class is not None and self.max_per_class < 1:
+            raise UsageError(f"max_per_class must be at least 1. Received: {self.max_per_class}")

@@ -1,0 +1,302 @@
+"""What a run knows of its data, and the objects of a split."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from tfrecords.derived import DerivedGroup
+from tfrecords.errors import DataError, UsageError
+from tfrecords.reader import RecordDirectory
+from zoo.inputs import labels as label_maps
+from zoo.inputs import plan
+from zoo.inputs.config import InputConfig, SelectionConfig
+from zoo.registry import ModelInfo
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A static column that a model takes: its name, its sentinels, and why scores with it are marked."""
+
+    name: str
+    missing: tuple[float, ...] = ()
+    caution: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSpec:
+    """The data that a model was built for; part of its bundle and checked wherever data meet the model.
+
+    Attributes
+    ----------
+    survey : str
+    bands : tuple of str
+    zero_point : float
+        AB magnitude of flux 1.
+    static : tuple of Column
+    classes : tuple of str
+        In the order of the logits.
+    native : dict of str to int
+        Class index by native class number, written as text.
+    features : tuple of str
+        Columns of the derived group.
+    feature_days : tuple of float
+    feature_group, feature_version : str
+        Name and code version of the derived group; empty when none is used.
+    fingerprint : str
+        Of the training data set.
+    """
+
+    survey: str
+    bands: tuple[str, ...]
+    zero_point: float
+    static: tuple[Column, ...]
+    classes: tuple[str, ...]
+    native: dict[str, int]
+    features: tuple[str, ...] = ()
+    feature_days: tuple[float, ...] = ()
+    feature_group: str = ""
+    feature_version: str = ""
+    fingerprint: str = ""
+
+    @property
+    def labels(self) -> label_maps.Labels:
+        """The classes and which native classes they hold."""
+        return label_maps.Labels(self.classes, {int(key): value for key, value in self.native.items()})
+
+    def model_info(self) -> ModelInfo:
+        """Give what a model must know."""
+        static = tuple(column.name for column in self.static)
+        return ModelInfo(self.classes, self.bands, static, self.features, self.feature_days)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> DataSpec:
+        """Build from what `to_dict` gave."""
+        values = dict(values)
+        values["static"] = tuple(
+            Column(item["name"], tuple(item["missing"]), item["caution"]) for item in values["static"]
+        )
+        for key in ("bands", "classes", "features", "feature_days"):
+            values[key] = tuple(values[key])
+        return cls(**values)
+
+
+def describe(directory: RecordDirectory, parts, inputs: InputConfig, selection: SelectionConfig) -> DataSpec:
+    """Settle bands, columns and classes of a run on a record directory, before any selection by counts."""
+    info = directory.info
+    labels = label_maps.load(info.classes, selection.label_map)
+    if selection.classes:
+        labels = labels.restrict(selection.classes)
+    static: tuple[Column, ...] = ()
+    if "static" in parts:
+        static = _static_columns(directory, inputs.static_columns)
+    spec = DataSpec(
+        survey=info.survey,
+        bands=tuple(band.name for band in info.bands),
+        zero_point=info.zero_point,
+        static=static,
+        classes=labels.classes,
+        native={str(key): value for key, value in labels.native.items()},
+        fingerprint=info.fingerprint,
+    )
+    if "features" not in parts:
+        return spec
+    group = DerivedGroup(directory, inputs.feature_group)
+    return dataclasses.replace(
+        spec,
+        features=tuple(group.columns),
+        feature_days=tuple(float(day) for day in group.days),
+        feature_group=inputs.feature_group,
+        feature_version=group.code_version,
+    )
+
+
+def _static_columns(directory: RecordDirectory, names) -> tuple[Column, ...]:
+    table = {column.name: column for column in directory.info.static_columns}
+    if names is None:
+        names = [name for name, column in table.items() if not column.caution]
+    for name in names:
+        if name not in table:
+            raise UsageError(
+                f"--static-columns: {directory.path} has no such column. "
+                f"Valid: {', '.join(table) or 'none'}. Received: {name!r}"
+            )
+    if not names:
+        raise DataError(
+            f"{directory.path}: the model takes static columns and the data set has none to offer without "
+            "being named. Name some with --static-columns, or use a preset of light curves only. "
+            f"Received: {', '.join(table) or 'no columns'}"
+        )
+    return tuple(Column(name, tuple(table[name].missing), table[name].caution) for name in names)
+
+
+def check_compatible(spec: DataSpec, info, where: str) -> None:
+    """Refuse data of another survey, band table, zero point or without the columns of the model.
+
+    Parameters
+    ----------
+    info : object with ``survey``, ``bands``, ``zero_point``, ``static_columns``
+        Of the data at hand: a data set's info, or a source.
+    where : str
+        Names the data in the message.
+    """
+    bands = tuple(band.name for band in info.bands)
+    for what, want, have in (
+        ("survey", spec.survey, info.survey),
+        ("band table", ",".join(spec.bands), ",".join(bands)),
+        ("zero point", spec.zero_point, info.zero_point),
+    ):
+        if want != have:
+            raise DataError(
+                f"{where}: the {what} is not the one the model was trained on. Valid: {want}. Received: {have}"
+            )
+    have = [column.name for column in info.static_columns]
+    for column in spec.static:
+        if column.name not in have:
+            raise DataError(
+                f"{where}: lacks the static column {column.name!r} that the model takes. "
+                f"Received: {', '.join(have) or 'no static columns'}"
+            )
+
+
+def build_stage(spec: DataSpec, view: str, parts, config: InputConfig, static_columns):
+    """Give stage 1 for records whose static columns are ``static_columns`` (objects with ``name``)."""
+    from zoo.inputs.stage import Stage
+
+    have = [column.name for column in static_columns]
+    return Stage(
+        view=view,
+        parts=tuple(parts),
+        config=config,
+        bands=len(spec.bands),
+        static_size=len(have),
+        static_columns=tuple(have.index(column.name) for column in spec.static),
+        missing=tuple(column.missing for column in spec.static),
+        feature_days=spec.feature_days,
+    )
+
+
+class Examples:
+    """Objects of a record directory with their labels.
+
+    Parameters
+    ----------
+    directory : RecordDirectory
+    indices : array of int64
+        Records of the objects.
+    spec : DataSpec
+    """
+
+    def __init__(self, directory: RecordDirectory, indices, spec: DataSpec):
+        self.directory, self.spec = directory, spec
+        self.indices = np.asarray(indices, "int64")
+        self.labels = spec.labels.index(directory.index["class_id"][self.indices])
+        self._group = DerivedGroup(directory, spec.feature_group) if spec.feature_group else None
+        if self._group is not None and tuple(self._group.columns) != spec.features:
+            raise DataError(
+                f"{directory.path}: derived group {spec.feature_group!r} has other columns than the model was "
+                f"trained on. Valid: {', '.join(spec.features[:5])} ... ({len(spec.features)}). "
+                f"Received: {', '.join(self._group.columns[:5])} ... ({len(self._group.columns)})"
+            )
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def serialized(self, places) -> np.ndarray:
+        """Give the serialized records at some places, an object array of bytes."""
+        records = np.empty(len(places), object)
+        records[:] = self.directory.serialized(self.indices[places])
+        return records
+
+    def feature_values(self, places) -> np.ndarray:
+        """Give the computed features (object, day, feature), float32; empty where none are used."""
+        if self._group is None:
+            return np.zeros((len(places), 0, 0), "float32")
+        return self._group.values(self.indices[places])
+
+    def ids(self) -> list[str]:
+        """Give the object ids."""
+        return self.directory.ids(self.indices)
+
+    def static_values(self, limit: int, seed: int) -> np.ndarray:
+        """Give the model's static columns (row, column) of at most ``limit`` objects, missing as NaN."""
+        from tfrecords.schema import decode
+
+        columns = [column.name for column in self.directory.info.static_columns]
+        wanted = [columns.index(column.name) for column in self.spec.static]
+        places = self._sample(limit, seed)
+        rows = [decode(record).static for record in self.serialized(places)]
+        values = np.stack(rows)[:, wanted] if rows else np.zeros((0, len(wanted)), "float32")
+        for place, column in enumerate(self.spec.static):
+            values[np.isin(values[:, place], column.missing), place] = np.nan
+        return values
+
+    def feature_rows(self, limit: int, seed: int) -> np.ndarray:
+        """Give the computed features (row, day, feature) of at most ``limit`` objects."""
+        return self.feature_values(self._sample(limit, seed))
+
+    def _sample(self, limit: int, seed: int) -> np.ndarray:
+        places = np.arange(len(self))
+        if len(places) > limit:
+            places = np.sort(np.random.default_rng(seed).choice(places, limit, replace=False))
+        return places
+
+    def keep(self, mask) -> Examples:
+        """Give the objects where ``mask`` is True."""
+        return Examples(self.directory, self.indices[np.asarray(mask)], self.spec)
+
+
+def splits(directory: RecordDirectory, spec: DataSpec, selection: SelectionConfig, fold: int | None,
+           seed: int) -> tuple[DataSpec, dict[str, Examples]]:  # fmt: skip
+    """Give the objects of train, validation and test under a selection.
+
+    ``min_per_class`` counts training objects and drops classes from every split; ``max_per_class`` and
+    ``label_fraction`` thin the training split only.
+
+    Returns
+    -------
+    spec : DataSpec
+        With the classes that are left.
+    splits : dict of str to Examples
+
+    Raises
+    ------
+    DataError
+        If training or validation is empty, or fewer than two classes are left to train on.
+    """
+    if directory.info.folds and fold is None:
+        fold = 0
+    places = {name: directory.split_indices(name, fold) for name in ("train", "validation", "test")}
+    native = directory.index["class_id"]
+    counts = np.bincount(
+        np.maximum(spec.labels.index(native[places["train"]]) + 1, 0), minlength=len(spec.classes) + 1
+    )[1:]
+    least = max(selection.min_per_class, 1)
+    left = [name for name, count in zip(spec.classes, counts, strict=True) if count >= least]
+    if len(left) < 2:
+        table = ", ".join(f"{name} {count}" for name, count in zip(spec.classes, counts, strict=True))
+        raise DataError(
+            f"{directory.path}: training needs at least two classes with {least} objects or more. "
+            f"Received: {table or 'no classes'}"
+        )
+    labels = spec.labels.restrict(left)
+    spec = dataclasses.replace(
+        spec, classes=labels.classes, native={str(key): value for key, value in labels.native.items()}
+    )
+    result = {}
+    for name, indices in places.items():
+        known = labels.index(native[indices]) >= 0
+        result[name] = Examples(directory, indices[known], spec)
+    train = result["train"]
+    chosen = plan.select(train.labels, selection, seed)
+    result["train"] = Examples(directory, train.indices[chosen], spec)
+    for name in ("train", "validation"):
+        if not len(result[name]):
+            raise DataError(f"{directory.path}: the split {name!r} is empty. Received: fold {fold}")
+    return spec, result

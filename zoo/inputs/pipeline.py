@@ -1,0 +1,166 @@
+"""tf.data pipelines: endless shuffled training batches, and evaluation batches that drop nothing.
+
+Never compute on padding: a chunk of batches is transformed, sorted by resulting length and cut into
+batches, the batches are shuffled, and each is trimmed to its own longest object.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.inputs import transforms
+from zoo.inputs.plan import TrainingStream
+
+AUGMENT, SHUFFLE = 0, 7919
+"""Offsets that keep the keys of augmentation and of batch order apart."""
+
+
+def _options(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    options = tf.data.Options()
+    # The autotuner can hold the end of a short fit for seconds; the parallelism here is fixed anyway.
+    options.autotune.enabled = False
+    options.deterministic = True
+    return dataset.with_options(options)
+
+
+def _signature(stage, extra):
+    days = len(stage.feature_days) if "features" in stage.parts else 0
+    return {
+        "records": tf.TensorSpec([None], tf.string),
+        "features": tf.TensorSpec([None, days or None, None], tf.float32),
+        **extra,
+    }
+
+
+def _chunk(examples, places):
+    return {"records": examples.serialized(places), "features": examples.feature_values(places)}
+
+
+def training(examples, stage, batch_size: int, *, sampling: str, seed: int, chunk_batches: int = 16,
+             first_step: int = 0, augmentation: bool = True):  # fmt: skip
+    """Give endless training batches ``(inputs, targets, sample_weight)`` of one size.
+
+    Parameters
+    ----------
+    examples : zoo.inputs.data.Examples
+        Training objects.
+    stage : Stage
+    batch_size : int
+        Over all replicas.
+    sampling : {"natural", "balanced"}
+    seed : int
+    chunk_batches : int
+        Batches that are sorted by length together.
+    first_step : int
+        Step to start at: the batches are those that an uninterrupted run would see from there on.
+    augmentation : bool
+        Whether the training-only options of the stage act.
+
+    Returns
+    -------
+    dataset : tf.data.Dataset
+    epoch_size : int
+        Objects an epoch draws.
+    """
+    stream = TrainingStream(examples.labels, sampling, seed)
+    size = batch_size * chunk_batches
+
+    def chunks():
+        for number, places in stream.chunks(size, first_step // chunk_batches):
+            yield _chunk(examples, places) | {
+                "label": examples.labels[places],
+                "key": np.array([seed, number], "int64"),
+            }
+
+    extra = {"label": tf.TensorSpec([None], tf.int32), "key": tf.TensorSpec([2], tf.int64)}
+
+    def expand(chunk):
+        curves, static = stage.parse(chunk["records"])
+        key = chunk["key"] if augmentation else None
+        prepared = stage.prepare(curves, static, chunk["features"], key=key)
+        order = tf.argsort(transforms.lengths(prepared.curves), stable=True)
+        order = tf.reshape(tf.cast(order, tf.int64), [chunk_batches, batch_size])
+        luck = tf.random.stateless_uniform([chunk_batches], chunk["key"] + SHUFFLE)
+        order = tf.gather(order, tf.argsort(luck))
+
+        def cut(objects):
+            inputs = stage.tensors(prepared, objects)
+            targets = {"label": tf.gather(chunk["label"], objects)}
+            return _set_batch((inputs, targets, tf.ones([batch_size])), batch_size)
+
+        return tf.data.Dataset.from_tensor_slices(order).map(cut)
+
+    dataset = tf.data.Dataset.from_generator(chunks, output_signature=_signature(stage, extra))
+    dataset = _options(dataset.prefetch(1).flat_map(expand).skip(first_step % chunk_batches).prefetch(4))
+    return dataset, stream.epoch_size
+
+
+def _set_batch(element, batch_size: int):
+    def fix(tensor):
+        tensor.set_shape([batch_size, *tensor.shape[1:]])
+        return tensor
+
+    return tf.nest.map_structure(fix, element)
+
+
+def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), chunk_batches: int = 16):
+    """Give every object once, in batches of one size, the last filled up with rows of weight 0.
+
+    Parameters
+    ----------
+    examples : zoo.inputs.data.Examples
+    stage : Stage
+    batch_size : int
+    day : float
+        Hide what came later than so many days after the reference time.
+
+    Returns
+    -------
+    dataset : tf.data.Dataset
+        ``(inputs, targets, sample_weight)``; targets hold ``label`` (−1 unlabelled), ``position`` (place in
+        ``examples``) and ``observations`` (rows that the model sees).
+    steps : int
+        Number of batches.
+    """
+    total, size = len(examples), batch_size * chunk_batches
+    padded = -(-total // batch_size) * batch_size
+
+    def chunks():
+        for start in range(0, padded, size):
+            position = np.arange(start, min(start + size, padded))
+            real = position < total
+            # Filling rows repeat the last object: any record will do, its weight is 0.
+            places = np.minimum(position, max(total - 1, 0))
+            yield _chunk(examples, places) | {
+                "label": examples.labels[places],
+                "position": places,
+                "weight": real.astype("float32"),
+            }
+
+    extra = {
+        "label": tf.TensorSpec([None], tf.int32),
+        "position": tf.TensorSpec([None], tf.int64),
+        "weight": tf.TensorSpec([None], tf.float32),
+    }
+
+    def expand(chunk):
+        curves, static = stage.parse(chunk["records"])
+        days = tf.fill([curves.count], tf.constant(day, tf.float64))
+        prepared = stage.prepare(curves, static, chunk["features"], days=days)
+        observations = transforms.lengths(prepared.curves)
+        order = tf.cast(tf.argsort(observations, stable=True), tf.int64)
+
+        def cut(objects):
+            targets = {
+                "label": tf.gather(chunk["label"], objects),
+                "position": tf.gather(chunk["position"], objects),
+                "observations": tf.gather(observations, objects),
+            }
+            element = (stage.tensors(prepared, objects), targets, tf.gather(chunk["weight"], objects))
+            return _set_batch(element, batch_size)
+
+        return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [-1, batch_size])).map(cut)
+
+    dataset = tf.data.Dataset.from_generator(chunks, output_signature=_signature(stage, extra))
+    return _options(dataset.prefetch(1).flat_map(expand).prefetch(4)), padded // batch_size

@@ -1,0 +1,90 @@
+"""In which order training sees its objects: exact, seeded, resumable at any step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+
+class TrainingStream:
+    """An endless sequence of objects, epoch after epoch, cut into chunks of one size.
+
+    ``natural``: every epoch is a permutation of all objects. ``balanced``: every class is repeated, each
+    time in a new order, up to the size of the largest, and the classes take turns, so that an epoch holds
+    classes × largest objects and any run of it is balanced. What an epoch leaves over carries into the
+    next batch.
+
+    Parameters
+    ----------
+    labels : array (object,), int
+        Class of each object.
+    sampling : {"natural", "balanced"}
+    seed : int
+    """
+
+    def __init__(self, labels, sampling: str, seed: int):
+        self.labels = np.asarray(labels)
+        self.sampling = sampling
+        self.seed = seed
+        self.members = [np.flatnonzero(self.labels == name) for name in np.unique(self.labels)]
+        self._cached: tuple[int, np.ndarray] | None = None
+
+    @property
+    def epoch_size(self) -> int:
+        """Number of objects an epoch draws."""
+        if self.sampling == "natural":
+            return len(self.labels)
+        return len(self.members) * max(map(len, self.members))
+
+    def epoch(self, number: int) -> np.ndarray:
+        """Give the objects of an epoch in order, int64."""
+        rng = np.random.default_rng([self.seed, number])
+        if self.sampling == "natural":
+            return rng.permutation(len(self.labels))
+        largest = max(map(len, self.members))
+        columns = []
+        for members in self.members:
+            rounds = -(-largest // len(members))
+            column = np.concatenate([rng.permutation(members) for _ in range(rounds)])
+            columns.append(column[:largest])
+        turns = np.stack(columns, axis=1)
+        return rng.permuted(turns, axis=1).ravel()
+
+    def chunk(self, number: int, size: int) -> np.ndarray:
+        """Give chunk ``number`` of ``size`` objects of the endless sequence, int64."""
+        taken, place = [], number * size
+        while size:
+            epoch, offset = divmod(place, self.epoch_size)
+            if self._cached is None or self._cached[0] != epoch:
+                self._cached = (epoch, self.epoch(epoch))
+            part = self._cached[1][offset : offset + size]
+            taken.append(part)
+            place, size = place + len(part), size - len(part)
+        return np.concatenate(taken)
+
+    def chunks(self, size: int, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
+        """Give chunk after chunk with its number, from number ``start`` on, without end."""
+        while True:
+            yield start, self.chunk(start, size)
+            start += 1
+
+
+def select(labels, config, seed: int) -> np.ndarray:
+    """Choose training objects by a `SelectionConfig`'s ``max_per_class`` and ``label_fraction``.
+
+    Returns
+    -------
+    array of int64
+        Places in ``labels``, ascending. At least one object of every class stays.
+    """
+    labels = np.asarray(labels)
+    rng = np.random.default_rng([seed, 0x5E1EC7])
+    chosen = []
+    for name in np.unique(labels):
+        members = np.flatnonzero(labels == name)
+        count = max(1, round(config.label_fraction * len(members)))
+        if config.max_per_class is not None:
+            count = min(count, config.max_per_class)
+        chosen.append(rng.permutation(members)[:count])
+    return np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, "int64")

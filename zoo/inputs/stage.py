@@ -1,0 +1,132 @@
+"""Stage 1 as one object: from serialized records, or padded arrays, to the tensors of a view."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfrecords import batch as record_batch
+from zoo.inputs import augment, build, transforms
+from zoo.inputs.config import InputConfig
+
+
+class Prepared(NamedTuple):
+    """A batch after all transforms and before the view.
+
+    Attributes
+    ----------
+    curves : LightCurves
+        Times in days from the model's origin.
+    static : tensor (object, static), float32
+        Selected columns, missing values NaN.
+    features : tensor (object, feature), float32
+        Computed features at the day of each object.
+    feature_set : tensor (object,), int32
+        Which of the feature days that is.
+    """
+
+    curves: transforms.LightCurves
+    static: tf.Tensor
+    features: tf.Tensor
+    feature_set: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """Stage 1 of a run.
+
+    Attributes
+    ----------
+    view : str
+        Name of the view.
+    parts : tuple of str
+        Parts that the model reads.
+    config : InputConfig
+    bands : int
+        Number of bands of the model.
+    static_size : int
+        Static columns of a record.
+    static_columns : tuple of int
+        Which of them the model takes, in order.
+    missing : tuple of tuple of float
+        Sentinels of each column taken.
+    feature_days : tuple of float
+        Days of the computed features.
+    """
+
+    view: str
+    parts: tuple[str, ...]
+    config: InputConfig
+    bands: int
+    static_size: int = 0
+    static_columns: tuple[int, ...] = ()
+    missing: tuple[tuple[float, ...], ...] = ()
+    feature_days: tuple[float, ...] = ()
+
+    def parse(self, serialized):
+        """Decode records (object,) into light curves and their static columns (object, static_size)."""
+        columns = record_batch.parse(serialized, self.static_size)
+        return transforms.from_columns(columns), columns["static"]
+
+    def prepare(self, curves, static, features, days=None, key=None) -> Prepared:
+        """Transform a batch.
+
+        Parameters
+        ----------
+        curves : LightCurves
+            Times in MJD.
+        static : tensor (object, static_size), float32
+        features : tensor (object, day, feature), float32
+            Empty where the model takes none.
+        days : tensor (object,), float64, optional
+            Hide what came later than so many days after the reference time; nothing when absent.
+        key : tensor (2,), int64, optional
+            Key of the training-only augmentation; none when absent.
+        """
+        config = self.config
+        curves, reference, origin = transforms.select(curves, config, self.bands)
+        if key is not None and config.truncate != "none":
+            days = augment.truncation_days(config, curves.count, key)
+        if days is not None:
+            curves = transforms.until_day(curves, reference, days)
+        if key is not None and config.drop_fraction > 0:
+            curves = augment.drop_observations(curves, config.drop_fraction, key + 1)
+        curves = transforms.relative_time(curves, origin)
+        static = tf.gather(static, self.static_columns, axis=1)
+        if config.missing_rules:
+            rules = {place: list(values) for place, values in enumerate(self.missing) if values}
+            static = build.static_values(static, rules)
+        features, feature_set = self._features_at(features, days, curves.count)
+        return Prepared(curves, static, features, feature_set)
+
+    def _features_at(self, features, days, count):
+        table = tf.constant(self.feature_days or (0.0,), tf.float64)
+        if days is None:
+            days = tf.fill([count], tf.constant(np.inf, tf.float64))
+        place = tf.reduce_sum(tf.cast(table[None, :] <= days[:, None], tf.int32), axis=1) - 1
+        place = tf.maximum(place, 0)
+        if "features" in self.parts:
+            features = tf.gather(features, place, axis=1, batch_dims=1)
+        else:
+            features = tf.zeros([count, 0])
+        return features, place
+
+    def tensors(self, prepared: Prepared, objects=None) -> dict:
+        """Give the tensors of the view for some objects (int64, in their order) or for all."""
+        if objects is not None:
+            prepared = Prepared(
+                transforms.gather(prepared.curves, objects),
+                *(tf.gather(values, objects) for values in prepared[1:]),
+            )
+        inputs = {}
+        if "light_curve" in self.parts:
+            inputs |= build.build(self.view, prepared.curves, self.bands)
+        if "static" in self.parts:
+            width = len(self.static_columns)
+            inputs["static"] = tf.ensure_shape(prepared.static, [None, width])
+        if "features" in self.parts:
+            inputs |= {"features": prepared.features, "feature_set": prepared.feature_set}
+        return inputs

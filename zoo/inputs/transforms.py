@@ -1,0 +1,209 @@
+"""Transforms of a ragged batch of light curves: stateless TensorFlow, the same code everywhere.
+
+A batch holds the rows of all its objects one after another (`LightCurves`). Times are float64 MJD until
+`relative_time` makes them days from a stated reference.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+DETECTED, TRIGGER, SATURATED = 1, 2, 4
+
+
+class LightCurves(NamedTuple):
+    """Rows of the light curves of ``count`` objects.
+
+    Attributes
+    ----------
+    time : tensor (row,), float64
+        MJD, or days after `relative_time`.
+    band : tensor (row,), int32
+        Index into the band table.
+    flux, flux_err : tensor (row,), float32
+        In the flux unit of the data set.
+    flags : tensor (row,), int32
+        Bits: 1 detected, 2 trigger, 4 saturated, 8 flags unknown.
+    row : tensor (row,), int64
+        Object that a row belongs to, ascending.
+    count : tensor (), int64
+        Number of objects.
+    """
+
+    time: tf.Tensor
+    band: tf.Tensor
+    flux: tf.Tensor
+    flux_err: tf.Tensor
+    flags: tf.Tensor
+    row: tf.Tensor
+    count: tf.Tensor
+
+
+def from_columns(columns: dict) -> LightCurves:
+    """Take the light curves of parsed records, see ``tfrecords.batch.parse``."""
+    row = tf.repeat(tf.range(tf.size(columns["length"], tf.int64)), columns["length"])
+    values = {key: columns[key] for key in ("time", "band", "flux", "flux_err", "flags")}
+    return finite(LightCurves(**values, row=row, count=tf.size(columns["length"], tf.int64)))
+
+
+def from_padded(time, flux, flux_err, band, flags, mask) -> LightCurves:
+    """Take padded arrays (batch, time); True in the mask marks a row."""
+    count, length = tf.shape(mask, tf.int64)[0], tf.shape(mask, tf.int64)[1]
+    row = tf.repeat(tf.range(count), tf.fill([count], length))
+    kept = tf.reshape(mask, [-1])
+
+    def flat(values, dtype):
+        return tf.boolean_mask(tf.reshape(tf.cast(values, dtype), [-1]), kept)
+
+    return finite(
+        LightCurves(
+            time=flat(time, tf.float64),
+            band=flat(band, tf.int32),
+            flux=flat(flux, tf.float32),
+            flux_err=flat(flux_err, tf.float32),
+            flags=flat(flags, tf.int32),
+            row=tf.boolean_mask(row, kept),
+            count=count,
+        )
+    )
+
+
+def keep(curves: LightCurves, mask) -> LightCurves:
+    """Keep the rows where ``mask`` is True."""
+    *columns, count = curves
+    return LightCurves(*(tf.boolean_mask(column, mask) for column in columns), count)
+
+
+def finite(curves: LightCurves) -> LightCurves:
+    """Drop rows whose time, flux or flux error is NaN or infinite."""
+    good = tf.math.is_finite(curves.time)
+    good &= tf.math.is_finite(curves.flux) & tf.math.is_finite(curves.flux_err)
+    return keep(curves, good)
+
+
+def lengths(curves: LightCurves):
+    """Give the number of rows (object,) of every object, int64."""
+    return tf.math.unsorted_segment_sum(tf.ones_like(curves.row), curves.row, curves.count)
+
+
+def _first(curves: LightCurves, mask):
+    """Give the smallest time (object,) among the rows of a mask; +inf where there is none."""
+    infinite = tf.constant(float("inf"), tf.float64)
+    times = tf.where(mask, curves.time, infinite)
+    return tf.minimum(tf.math.unsorted_segment_min(times, curves.row, curves.count), infinite)
+
+
+def _has(curves: LightCurves, bits: int):
+    return tf.not_equal(tf.bitwise.bitwise_and(curves.flags, bits), 0)
+
+
+def reference_time(curves: LightCurves):
+    """Give the reference time (object,): trigger, else first detection, else first observation.
+
+    An object without observations has the reference time 0.
+    """
+    trigger = _first(curves, _has(curves, TRIGGER))
+    detected = _first(curves, _has(curves, DETECTED))
+    observed = _first(curves, tf.ones_like(curves.row, tf.bool))
+    time = tf.where(tf.math.is_inf(trigger), detected, trigger)
+    time = tf.where(tf.math.is_inf(time), observed, time)
+    return tf.where(tf.math.is_inf(time), tf.zeros_like(time), time)
+
+
+def last_detection(curves: LightCurves):
+    """Give the time (object,) of the last detection or trigger; +inf where there is none."""
+    negative = curves._replace(time=-curves.time)
+    last = -_first(negative, _has(curves, DETECTED | TRIGGER))
+    return tf.where(tf.math.is_inf(last), -last, last)
+
+
+def band_position(curves: LightCurves, bands: int):
+    """Number the rows of every object within their band.
+
+    Returns
+    -------
+    position : tensor (row,), int64
+        0, 1, 2 … in the order of the rows.
+    total : tensor (object, band), int64
+        Rows of each band.
+    """
+    one_hot = tf.one_hot(curves.band, bands, dtype=tf.int64)
+    total = tf.math.unsorted_segment_sum(one_hot, curves.row, curves.count)
+    before_object = tf.cumsum(total, axis=0, exclusive=True)
+    running = tf.cumsum(one_hot, axis=0, exclusive=True)
+    position = running - tf.gather(before_object, curves.row)
+    return tf.gather(position, curves.band, batch_dims=1, axis=1), total
+
+
+def thin(curves: LightCurves, bands: int, limit: int) -> LightCurves:
+    """Thin bands with more than ``limit`` rows to ⌊linspace(0, n − 1, limit)⌋, keeping the trigger."""
+    position, total = band_position(curves, bands)
+    number = tf.gather_nd(total, tf.stack([curves.row, tf.cast(curves.band, tf.int64)], axis=1))
+    last, steps = tf.maximum(number - 1, 1), limit - 1
+    nearest = -((-position * steps) // last)
+    on_grid = tf.equal(nearest * last // steps, position) & (nearest <= steps)
+    return keep(curves, on_grid | (number <= limit) | _has(curves, TRIGGER))
+
+
+def window(curves: LightCurves, reference, last, config) -> LightCurves:
+    """Apply the window, last-detection and saturation rules of an `InputConfig`.
+
+    Parameters
+    ----------
+    reference, last : tensor (object,), float64
+        `reference_time` and `last_detection` of the light curves before any thinning.
+    """
+    kept = tf.ones_like(curves.row, tf.bool)
+    if config.window_before is not None:
+        kept &= curves.time >= tf.gather(reference, curves.row) - config.window_before
+    if config.until_last_detection:
+        kept &= curves.time <= tf.gather(last, curves.row)
+    if config.drop_saturated:
+        kept &= ~_has(curves, SATURATED)
+    return keep(curves, kept)
+
+
+def until_day(curves: LightCurves, reference, days) -> LightCurves:
+    """Keep rows until ``days`` (object,) after the reference time; earlier rows all stay."""
+    return keep(curves, curves.time - tf.gather(reference, curves.row) <= tf.gather(days, curves.row))
+
+
+def relative_time(curves: LightCurves, reference) -> LightCurves:
+    """Make times days from ``reference`` (object,), still float64."""
+    return curves._replace(time=curves.time - tf.gather(reference, curves.row))
+
+
+def select(curves: LightCurves, config, bands: int):
+    """Apply everything of an `InputConfig` that does not depend on the day or on chance.
+
+    Returns
+    -------
+    curves : LightCurves
+        Times in MJD.
+    reference : tensor (object,), float64
+        MJD of the reference time, of which evaluation days count.
+    origin : tensor (object,), float64
+        MJD that the model's time is relative to.
+    """
+    reference, last = reference_time(curves), last_detection(curves)
+    if config.max_per_band is not None:
+        curves = thin(curves, bands, config.max_per_band)
+    curves = window(curves, reference, last, config)
+    if config.time_origin == "reference":
+        return curves, reference, reference
+    first = _first(curves, tf.ones_like(curves.row, tf.bool))
+    return curves, reference, tf.where(tf.math.is_inf(first), reference, first)
+
+
+def gather(curves: LightCurves, objects) -> LightCurves:
+    """Take the light curves of some objects, in the order of ``objects`` (int64)."""
+    size = lengths(curves)
+    start = tf.cumsum(size, exclusive=True)
+    size, start = tf.gather(size, objects), tf.gather(start, objects)
+    rows = tf.repeat(start - tf.cumsum(size, exclusive=True), size) + tf.range(tf.reduce_sum(size))
+    count = tf.size(objects, tf.int64)
+    *columns, _, _ = curves
+    taken = [tf.gather(column, rows) for column in columns]
+    return LightCurves(*taken, tf.repeat(tf.range(count), size), count)

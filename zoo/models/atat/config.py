@@ -1,0 +1,168 @@
+"""ATAT: what can be set, and its entry in the registry."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from tfrecords.errors import UsageError
+from zoo.registry import Entry
+
+
+@dataclasses.dataclass(frozen=True)
+class AtatConfig:
+    """Hyperparameters of ATAT; the defaults are the published ones (arXiv:2405.03078).
+
+    Attributes
+    ----------
+    objective : {"lc", "tab", "all", "mix"}
+        Heads that are trained: light curve, table, all three with their fusion, or the fusion alone.
+    metadata : bool
+        Whether static columns enter the tabular branch.
+    features : bool
+        Whether computed features enter the tabular branch.
+    num_heads, head_dim : int
+        Heads and width of one head of the light-curve transformer.
+    layers : int
+        Blocks of either transformer.
+    tab_num_heads, tab_head_dim : int
+        Heads and width of one head of the tabular transformer.
+    time_encoding : {"modulation", "sinusoid"}
+        Learned Fourier modulation a band, or the fixed sinusoid of the ablation.
+    harmonics : int
+        Harmonics of the modulation.
+    max_period : float
+        Longest period in days, of either encoding.
+    band_embedding : bool
+        With the sinusoid: add a learned vector a band (the published ablation has no band information).
+    use_flux_err : bool
+        Whether the embedding sees the flux error beside the flux.
+    flux_transform : {"none", "asinh"}
+        Compression of flux and flux error; the published model takes raw flux.
+    flux_scale : float
+        Flux unit of the asinh.
+    quantile : bool
+        Whether tabular columns pass the quantile transform ("QFT"), or enter raw ("FT").
+    quantiles : int
+        Stored quantiles of a column; at most the number of training rows.
+    quantile_days : {"per_day", "last"}
+        One table an evaluation day of the features, or that of the last day for all (as published).
+    missing : {"sentinel", "median", "indicator"}
+        A missing value is −9999 (as published), the median, or the median beside an indicator column.
+    tabular : {"transformer", "raw"}
+        Tabular transformer, or the columns themselves as the embedding.
+    combine_tokens : bool
+        Put tabular tokens into the light-curve sequence instead of a branch of their own.
+    combine_read : {"class_token", "first"}
+        With combined tokens: read the class token, or the first tabular token as the reference does.
+    pooling : {"token", "average"}
+        Light-curve embedding: class token, or mean over the valid tokens without it.
+    dropout, head_dropout : float
+        Rates in the transformers and in the fusion head.
+    initializer : {"normal", "orthogonal", "xavier"}
+        Dense kernels; normal is N(0, 0.02).
+    """
+
+    objective: Literal["lc", "tab", "all", "mix"] = "all"
+    metadata: bool = True
+    features: bool = False
+    num_heads: int = 4
+    head_dim: int = 48
+    layers: int = 3
+    tab_num_heads: int = 4
+    tab_head_dim: int = 32
+    time_encoding: Literal["modulation", "sinusoid"] = "modulation"
+    harmonics: int = 64
+    max_period: float = 1500.0
+    band_embedding: bool = False
+    use_flux_err: bool = False
+    flux_transform: Literal["none", "asinh"] = "none"
+    flux_scale: float = 10.0
+    quantile: bool = True
+    quantiles: int = 1000
+    quantile_days: Literal["per_day", "last"] = "per_day"
+    missing: Literal["sentinel", "median", "indicator"] = "sentinel"
+    tabular: Literal["transformer", "raw"] = "transformer"
+    combine_tokens: bool = False
+    combine_read: Literal["class_token", "first"] = "class_token"
+    pooling: Literal["token", "average"] = "token"
+    dropout: float = 0.0
+    head_dropout: float = 0.0
+    initializer: Literal["normal", "orthogonal", "xavier"] = "normal"
+
+    def __post_init__(self):
+        for key in ("num_heads", "head_dim", "layers", "tab_num_heads", "tab_head_dim", "harmonics"):
+            if getattr(self, key) < 1:
+                raise UsageError(f"{key} must be at least 1. Received: {getattr(self, key)}")
+        for key in ("max_period", "flux_scale"):
+            if not getattr(self, key) > 0:
+                raise UsageError(f"{key} must be positive. Received: {getattr(self, key)}")
+        for key in ("dropout", "head_dropout"):
+            if not 0 <= getattr(self, key) < 1:
+                raise UsageError(f"{key} must lie in [0, 1). Received: {getattr(self, key)}")
+        if self.quantiles < 2:
+            raise UsageError(f"quantiles must be at least 2. Received: {self.quantiles}")
+        if self.objective != "lc" and not (self.metadata or self.features):
+            raise UsageError(
+                f"objective {self.objective!r} needs a tabular input: set metadata or features to true, "
+                "or objective to lc. Received: metadata false, features false"
+            )
+        if self.combine_tokens and not (self.metadata or self.features):
+            raise UsageError(
+                "combine_tokens needs a tabular input: set metadata or features to true. "
+                "Received: metadata false, features false"
+            )
+        if self.combine_tokens and self.objective == "tab":
+            raise UsageError(
+                "combine_tokens puts the table into the light-curve sequence: objective must be lc, all or "
+                "mix. Received: tab"
+            )
+        if self.combine_tokens and self.tabular == "raw":
+            raise UsageError(
+                "combine_tokens needs tokens: tabular must be transformer. Received: raw"
+            )
+        if self.band_embedding and self.time_encoding != "sinusoid":
+            raise UsageError(
+                "band_embedding goes with time_encoding sinusoid; the modulation knows the band. "
+                f"Received: {self.time_encoding}"
+            )
+
+    def uses(self, part: str) -> bool:
+        """Whether an input part is read: ``light_curve``, ``static`` or ``features``."""
+        if part == "light_curve":
+            return self.objective != "tab"
+        if self.objective == "lc" and not self.combine_tokens:
+            return False
+        return self.metadata if part == "static" else self.features
+
+    def parts(self) -> tuple[str, ...]:
+        """Give the input parts that are read."""
+        return tuple(part for part in ("light_curve", "static", "features") if self.uses(part))
+
+    def heads(self) -> tuple[str, ...]:
+        """Give the heads that are trained; the last one is the model's answer."""
+        if self.combine_tokens:
+            return ("lc",)
+        return ("lc", "tab", "mix") if self.objective == "all" else (self.objective,)
+
+
+ENTRIES = [
+    Entry(
+        name="atat",
+        family="atat",
+        summary="Transformers for light curves and tables with time modulation and quantile tokens",
+        config=AtatConfig,
+        model="zoo.models.atat.model:Atat",
+        task="classify",
+        view="packed_by_band",
+        paper="Cabrera-Vives et al. 2024, A&A 689, A289, arXiv:2405.03078",
+        importer="zoo.models.atat.reference:import_weights",
+    )
+]
+
+GOLDEN = {
+    "atat": [
+        "zoo.inputs.atat_preparation:check_preparation",
+        "zoo.models.atat.parity:check_model",
+    ]
+}

@@ -1,0 +1,219 @@
+"""ATAT: transformers for light curves and tables (arXiv:2405.03078)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+from keras import ops
+
+from zoo.layers.preprocess import FluxScale, QuantileNormalizer
+from zoo.layers.tabular import FeatureTokenizer, NormHead
+from zoo.layers.time_modulation import BandTokens, SinusoidEncoding, TimeModulation
+from zoo.layers.transformer import TransformerEncoder
+from zoo.models.atat.config import AtatConfig
+from zoo.registry import ModelInfo
+
+SENTINEL = -9999.0
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class Atat(keras.Model):
+    """Light-curve transformer, tabular transformer and their fusion.
+
+    Only the modules that the objective trains are built. Inputs are those of the view
+    ``packed_by_band`` with the parts `AtatConfig.parts`; the output is a dict of logits
+    (batch, class), one a head, in the order of `heads`.
+
+    Parameters
+    ----------
+    config : AtatConfig
+        Hyperparameters.
+    info : ModelInfo
+        Classes, bands and columns of the data.
+    """
+
+    def __init__(self, config: AtatConfig, info: ModelInfo, **kwargs):
+        super().__init__(**kwargs)
+        self.config, self.info = config, info
+        self.heads = config.heads()
+        self.primary = self.heads[-1]
+        self.width = config.num_heads * config.head_dim
+        policy = self.dtype_policy
+        shared = {"initializer": config.initializer, "dtype": policy}
+        head = {"classes": len(info.classes), **shared}
+        if config.uses("light_curve"):
+            self.flux_scale = FluxScale(config.flux_transform, config.flux_scale, name="flux_scale")
+            self.tokens = BandTokens(
+                self._time_encoding(), 2 if config.use_flux_err else 1, name="tokens", **shared
+            )
+            self.encoder = TransformerEncoder(
+                config.layers,
+                config.num_heads,
+                config.head_dim,
+                dropout=config.dropout,
+                name="encoder",
+                **shared,
+            )
+        if config.uses("static") or config.uses("features"):
+            self._build_columns()
+            if config.tabular == "transformer":
+                self.tokenizer = FeatureTokenizer(self._tab_width(), dtype=policy, name="tokenizer")
+            if config.tabular == "transformer" and not config.combine_tokens:
+                self.tab_encoder = TransformerEncoder(
+                    config.layers,
+                    config.tab_num_heads,
+                    config.tab_head_dim,
+                    dropout=config.dropout,
+                    name="tab_encoder",
+                    **shared,
+                )
+        if "lc" in self.heads:
+            self.lc_head = NormHead(name="lc_head", **head)
+        if "tab" in self.heads:
+            self.tab_head = NormHead(name="tab_head", **head)
+        if "mix" in self.heads:
+            self.mix_head = NormHead(hidden=2, dropout=config.head_dropout, name="mix_head", **head)
+
+    def _tab_width(self):
+        config = self.config
+        return self.width if config.combine_tokens else config.tab_num_heads * config.tab_head_dim
+
+    def _time_encoding(self):
+        config, policy = self.config, self.dtype_policy
+        settings = {"bands": len(self.info.bands), "width": self.width, "dtype": policy}
+        if config.time_encoding == "modulation":
+            return TimeModulation(
+                harmonics=config.harmonics,
+                max_period=config.max_period,
+                name="modulation",
+                **settings,
+            )
+        return SinusoidEncoding(
+            max_period=config.max_period,
+            band_embedding=config.band_embedding,
+            name="sinusoid",
+            **settings,
+        )
+
+    def _build_columns(self):
+        config, info = self.config, self.info
+        fill = SENTINEL if config.missing == "sentinel" else None
+        days = len(info.feature_days) if config.quantile_days == "per_day" else 1
+        self.columns = {}
+        if config.quantile and config.uses("static"):
+            self.columns["static"] = self.static_quantiles = QuantileNormalizer(
+                len(info.static), config.quantiles, fill=fill, name="static_quantiles"
+            )
+        if config.quantile and config.uses("features"):
+            self.columns["features"] = self.feature_quantiles = QuantileNormalizer(
+                len(info.features), config.quantiles, max(days, 1), fill, name="feature_quantiles"
+            )
+
+    def table(self, inputs):
+        """Give the tabular input (batch, column) after the quantile transform: static, then features.
+
+        With ``missing="indicator"`` one more column a column says whether it is missing (1) or not (0).
+        """
+        columns, missing = [], []
+        for part in ("static", "features"):
+            if not self.config.uses(part):
+                continue
+            values = ops.cast(inputs[part], "float32")
+            finite = ops.isfinite(values)
+            missing.append(ops.cast(ops.logical_not(finite), "float32"))
+            layer = self.columns.get(part)
+            if layer is None:
+                fill = SENTINEL if self.config.missing == "sentinel" else 0.0
+                values = ops.where(finite, values, fill)
+            elif part == "features" and self.config.quantile_days == "per_day":
+                values = layer(values, inputs["feature_set"])
+            else:
+                values = layer(values)
+            columns.append(values)
+        if self.config.missing == "indicator":
+            columns += missing
+        return ops.concatenate(columns, axis=-1)
+
+    def light_curve_tokens(self, inputs):
+        """Give the packed tokens (batch, time, width) of the light curve."""
+        flux, flux_err = self.flux_scale(inputs["grid_flux"], inputs["grid_flux_err"])
+        channels = [flux, flux_err] if self.config.use_flux_err else [flux]
+        return self.tokens(ops.stack(channels, axis=-1), inputs["grid_time"], inputs["pack_index"])
+
+    def embed_light_curve(self, inputs, table=None, training=None):
+        """Give the embedding (batch, width) of the light curve, with the table's tokens if combined."""
+        tokens, mask = self.light_curve_tokens(inputs), inputs["mask"]
+        if table is not None:
+            extra = self.tokenizer(table)
+            tokens = ops.concatenate([ops.cast(extra, tokens.dtype), tokens], axis=1)
+            mask = ops.concatenate([ops.ones(ops.shape(extra)[:2], dtype="bool"), mask], axis=1)
+        if self.config.pooling == "average":
+            tokens = self.encoder(tokens, mask, first_only=False, training=training)[:, 1:]
+            weight = ops.cast(mask, tokens.dtype)[..., None]
+            # A light curve without observations has the embedding 0.
+            return ops.sum(tokens * weight, axis=1) / ops.maximum(ops.sum(weight, axis=1), 1.0)
+        if table is not None and self.config.combine_read == "first":
+            return self.encoder(tokens, mask, first_only=False, training=training)[:, 1]
+        return self.encoder(tokens, mask, training=training)
+
+    def embed_table(self, table, training=None):
+        """Give the embedding of the table: (batch, tabular width), or the columns themselves."""
+        if self.config.tabular == "raw":
+            return ops.cast(table, self.compute_dtype)
+        return self.tab_encoder(self.tokenizer(table), training=training)
+
+    def call(self, inputs, training=None):
+        config = self.config
+        table = None
+        if config.uses("static") or config.uses("features"):
+            table = self.table(inputs)
+        if config.combine_tokens:
+            embedding = self.embed_light_curve(inputs, table, training=training)
+            return {"lc": self._logits(self.lc_head, embedding, training)}
+        outputs = {}
+        if config.uses("light_curve"):
+            lc = self.embed_light_curve(inputs, training=training)
+        if table is not None:
+            tab = self.embed_table(table, training=training)
+        if "lc" in self.heads:
+            outputs["lc"] = self._logits(self.lc_head, lc, training)
+        if "tab" in self.heads:
+            outputs["tab"] = self._logits(self.tab_head, tab, training)
+        if "mix" in self.heads:
+            both = ops.concatenate([tab, lc], axis=-1)
+            outputs["mix"] = self._logits(self.mix_head, both, training)
+        return outputs
+
+    @staticmethod
+    def _logits(head, embedding, training):
+        return ops.cast(head(embedding, training=training), "float32")
+
+    def fitted(self):
+        """Give the layers that are fitted on the training split, by the part that they read."""
+        return dict(getattr(self, "columns", {}))
+
+    def parts_of_model(self):
+        """Give the named parts that can be loaded, frozen or reset on their own."""
+        names = ("tokens", "encoder", "tokenizer", "tab_encoder", "lc_head", "tab_head", "mix_head")
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
+
+    def get_config(self):
+        return {
+            "config": dataclasses.asdict(self.config),
+            "info": dataclasses.asdict(self.info),
+            "name": self.name,
+            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
+        }
+
+    @classmethod
+    def from_config(cls, values):
+        values = dict(values)
+        config = AtatConfig(**values.pop("config"))
+        values["dtype"] = keras.saving.deserialize_keras_object(values["dtype"])
+        return cls(config, ModelInfo.from_dict(values.pop("info")), **values)
+
+    def build_from_config(self, _config):
+        from zoo.registry import example_inputs
+
+        self(example_inputs("atat", self.config, self.info))

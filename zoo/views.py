@@ -1,0 +1,70 @@
+"""The named tensors that models take: one table for pipeline, models, export and tests.
+
+Dimensions: batch, time (packed rows), band, slot (rows of one band), static, feature. Values under a False
+mask are 0. ``zoo/inputs/README.md`` explains every tensor.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo.registry import ModelInfo
+
+PACKED = {
+    "time": (("batch", "time"), "float32"),
+    "flux": (("batch", "time"), "float32"),
+    "flux_err": (("batch", "time"), "float32"),
+    "band": (("batch", "time"), "int32"),
+    "mask": (("batch", "time"), "bool"),
+}
+VIEWS = {
+    "packed": PACKED,
+    "packed_by_band": {
+        "grid_time": (("batch", "band", "slot"), "float32"),
+        "grid_flux": (("batch", "band", "slot"), "float32"),
+        "grid_flux_err": (("batch", "band", "slot"), "float32"),
+        "pack_index": (("batch", "time"), "int32"),
+        "mask": (("batch", "time"), "bool"),
+    },
+}
+"""Tensors of the light-curve part of each view: dimensions and dtype."""
+
+TABLES = {
+    "static": {"static": (("batch", "static"), "float32")},
+    "features": {
+        "features": (("batch", "feature"), "float32"),
+        "feature_set": (("batch",), "int32"),
+    },
+}
+"""Tensors of the tabular parts, which go with any view."""
+
+
+def tensors(view: str, parts) -> dict[str, tuple[tuple[str, ...], str]]:
+    """Give the tensors of a view restricted to parts (``light_curve``, ``static``, ``features``)."""
+    table: dict = {}
+    if "light_curve" in parts:
+        table |= VIEWS[view]
+    for part in ("static", "features"):
+        if part in parts:
+            table |= TABLES[part]
+    return table
+
+
+def sizes(info: ModelInfo) -> dict[str, int]:
+    """Give the dimensions that the data fix."""
+    return {"band": len(info.bands), "static": len(info.static), "feature": len(info.features)}
+
+
+def example(view: str, parts, info: ModelInfo, batch: int = 2, time: int = 1, slot: int = 1):
+    """Give a batch of empty objects, enough to build a model.
+
+    Returns
+    -------
+    dict of str to numpy array
+        Zeros; the mask is False everywhere.
+    """
+    length = {"batch": batch, "time": time, "slot": slot, **sizes(info)}
+    return {
+        name: np.zeros([length[axis] for axis in axes], dtype)
+        for name, (axes, dtype) in tensors(view, parts).items()
+    }
