@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tfrecords.errors import DataError
-from tfrecords.schema import SCHEMA_VERSION
+from tfrecords.schema import SCHEMA_VERSION, Record
 
 INFO_FILE = "dataset_info.json"
 INDEX_FILE = "index.npy"
@@ -147,6 +147,24 @@ class DatasetInfo:
         """Number of records."""
         return sum(shard.count for shard in self.shards)
 
+    def problems_of(self, record: Record) -> list[str]:
+        """List what keeps a record out of this data set: survey, class, bands, static columns, targets."""
+        problems = []
+        if record.survey != self.survey:
+            problems.append(f"the survey is {self.survey!r}. Received: {record.survey!r}")
+        if record.class_id != -1 and all(record.class_id != native.id for native in self.classes):
+            ids = [native.id for native in self.classes]
+            problems.append(f"key 'class_id' is -1 or one of {ids}. Received: {record.class_id}")
+        if record.lc is not None and len(record.lc) and record.lc.band.max() >= len(self.bands):
+            problems.append(f"key 'lc/band' is below {len(self.bands)}. Received: {record.lc.band.max()}")
+        names = [column.name for column in self.static_columns]
+        if record.static is not None and len(record.static) != len(names):
+            problems.append(f"key 'static' holds {names}. Received: {len(record.static)} values")
+        unknown = sorted(set(record.targets) - set(self.targets))
+        if unknown:
+            problems.append(f"targets are {list(self.targets)}. Received: {unknown}")
+        return problems
+
     def compute_fingerprint(self) -> str:
         """Compute the SHA-256 over survey, bands, flux scale, static columns and the shards' own SHA-256."""
         content = {
@@ -182,7 +200,9 @@ class DatasetInfo:
         try:
             content = json.loads(text)
         except ValueError as error:
-            raise DataError(f"{where}: not JSON (cut short?): {error}. Received: {len(text)} characters") from error
+            raise DataError(
+                f"{where}: not JSON (cut short?): {error}. Received: {len(text)} characters"
+            ) from error
         version = content.get("schema_version") if isinstance(content, dict) else None
         if isinstance(version, int) and version > SCHEMA_VERSION:
             raise DataError(

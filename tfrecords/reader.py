@@ -69,7 +69,9 @@ class RecordDirectory:
     def partition_indices(self, name: str) -> np.ndarray:
         """Give the records of a partition, int64, ascending. Raises UsageError naming the partitions."""
         if name not in self.info.partitions:
-            raise UsageError(f"{self.path}: partitions are {', '.join(self.info.partitions)}. Received: {name!r}")
+            raise UsageError(
+                f"{self.path}: partitions are {', '.join(self.info.partitions)}. Received: {name!r}"
+            )
         return np.flatnonzero(self.index["partition"] == self.info.partitions.index(name))
 
     def split_indices(self, split: str, fold: int | None = None) -> np.ndarray:
@@ -110,7 +112,7 @@ class RecordDirectory:
         rows = self.index[np.asarray(indices, np.int64)]
         starts = rows["offset"] + np.uint64(HEADER)
         ends = starts + rows["size"]
-        maps = {int(number): self._map(int(number)) for number in np.unique(rows["shard"])}
+        maps = {int(number): self.buffer(int(number)) for number in np.unique(rows["shard"])}
         return [
             maps[shard][start:end]
             for shard, start, end in zip(rows["shard"].tolist(), starts.tolist(), ends.tolist(), strict=True)
@@ -120,7 +122,7 @@ class RecordDirectory:
         """Read, check and decode one record. Raises DataError naming the shard and the record in it."""
         row = self.index[index]
         where = self.where(index)
-        return decode(read_frame(self._map(int(row["shard"])), int(row["offset"]), where), where)
+        return decode(read_frame(self.buffer(int(row["shard"])), int(row["offset"]), where), where)
 
     def where(self, index: int) -> str:
         """Name a record by its shard and its number in it."""
@@ -142,7 +144,7 @@ class RecordDirectory:
         """
         needle = encode_id(object_id)
         for shard in range(len(self.info.shards)):
-            data, position = self._map(shard), -1
+            data, position = self.buffer(shard), -1
             first = int(np.searchsorted(self.index["shard"], shard))
             offsets = self.index["offset"][self.index["shard"] == shard]
             while (position := data.find(needle, position + 1)) >= 0:
@@ -162,7 +164,8 @@ class RecordDirectory:
         close = difflib.get_close_matches(object_id, ids, 5, 0.5) or ids[:5]
         return f"no such object; ids like it are {', '.join(close)}"
 
-    def _map(self, shard: int) -> Any:
+    def buffer(self, shard: int) -> Any:
+        """Give the bytes of a shard, memory-mapped: bytes or mmap. Raises DataError if it cannot be read."""
         if shard not in self._maps:
             path = self.path / self.info.shards[shard].name
             try:
@@ -186,7 +189,9 @@ def read_ledger(directory: Path) -> Iterator[dict[str, str]]:
         with open(path, encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             if tuple(reader.fieldnames or ()) != LEDGER_COLUMNS:
-                raise DataError(f"{path}: columns are {', '.join(LEDGER_COLUMNS)}. Received: {reader.fieldnames}")
+                raise DataError(
+                    f"{path}: columns are {', '.join(LEDGER_COLUMNS)}. Received: {reader.fieldnames}"
+                )
             yield from reader
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
@@ -215,12 +220,17 @@ def size_problems(directory: Path, info: DatasetInfo) -> list[tuple[str, str]]:
     for shard in info.shards:
         path = directory / shard.name
         if not path.is_file():
-            problems.append((shard.name, f"{path}: missing; the info file lists it with {shard.count} records"))
+            problems.append(
+                (shard.name, f"{path}: missing; the info file lists it with {shard.count} records")
+            )
         elif path.stat().st_size != shard.bytes:
             size = path.stat().st_size
             word = "cut short" if size < shard.bytes else "too long"
             problems.append(
-                (shard.name, f"{path}: {word}; the info file says {shard.bytes} bytes. Received: {size} bytes")
+                (
+                    shard.name,
+                    f"{path}: {word}; the info file says {shard.bytes} bytes. Received: {size} bytes",
+                )
             )
     listed = {shard.name for shard in info.shards}
     for path in sorted(directory.glob("*.tfrecord")):
@@ -260,7 +270,9 @@ def digest_problems(directory: Path, info: DatasetInfo) -> list[tuple[str, str]]
         path = directory / shard.name
         with open(path, "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:
-                problems.append((shard.name, f"{path}: damaged or replaced (another SHA-256 than in the info file)"))
+                problems.append(
+                    (shard.name, f"{path}: damaged or replaced (another SHA-256 than in the info file)")
+                )
     return problems
 
 

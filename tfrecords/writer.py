@@ -122,19 +122,21 @@ class DatasetWriter:
         self.path = Path(os.path.abspath(path))
         self._overwrite = overwrite
         _check_place(self.path, overwrite)
-        self._content: dict[str, Any] = {
-            "schema_version": SCHEMA_VERSION,
-            "survey": survey,
-            "bands": tuple(bands),
-            "zero_point": float(zero_point),
-            "flux_unit": flux_unit,
-            "static_columns": tuple(static_columns),
-            "classes": tuple(classes),
-            "folds": folds,
-            "targets": tuple(targets),
-            "source": dict(source or {}),
-        }
-        self._class_ids = {native.id for native in classes}
+        self._info = DatasetInfo(
+            schema_version=SCHEMA_VERSION,
+            survey=survey,
+            bands=tuple(bands),
+            zero_point=float(zero_point),
+            flux_unit=flux_unit,
+            static_columns=tuple(static_columns),
+            classes=tuple(classes),
+            folds=folds,
+            shards=(),
+            index_sha256="",
+            targets=tuple(targets),
+            ledger=Ledger(0, 0, 0, 0),
+            source=dict(source or {}),
+        )
         self._seed = seed
         self._ids: set[str] = set()
         self._totals = {"written": 0, "skipped": 0, "quarantined": 0}
@@ -143,7 +145,8 @@ class DatasetWriter:
         for number, name in enumerate(partition_names(folds)):
             wanted = shards or max(1, math.ceil((expected or {}).get(name, 0) * record_bytes / _SHARD_BYTES))
             self._partitions[name] = [
-                _ShardFile(self._temporary / shard_name(name, part, wanted), name, number) for part in range(wanted)
+                _ShardFile(self._temporary / shard_name(name, part, wanted), name, number)
+                for part in range(wanted)
             ]
         if sum(map(len, self._partitions.values())) > 0xFFFF:
             raise UsageError(f"a directory has at most 65535 shards. Received: shards={shards}")
@@ -187,7 +190,9 @@ class DatasetWriter:
         if shards is None:
             raise UsageError(f"partitions are {', '.join(self._partitions)}. Received: {partition!r}")
         payload = encode(record)
-        self._check_fit(record)
+        problems = self._info.problems_of(record)
+        if problems:
+            raise DataError(f"object {record.object_id!r}: {problems[0]}")
         with _writing(self.path):
             self._enter("written", record.object_id, partition, "")
             shard = shards[stable_hash(record.object_id, self._seed) % len(shards) if len(shards) > 1 else 0]
@@ -210,26 +215,13 @@ class DatasetWriter:
         self._totals[outcome] += 1
         self._ledger.row((object_id, outcome, partition, reason))
 
-    def _check_fit(self, record: Record) -> None:
-        where, content = f"object {record.object_id!r}", self._content
-        if record.survey != content["survey"]:
-            raise DataError(f"{where}: the survey is {content['survey']!r}. Received: {record.survey!r}")
-        if record.class_id != -1 and record.class_id not in self._class_ids:
-            raise DataError(f"{where}: classes are {sorted(self._class_ids)}. Received: {record.class_id}")
-        size = 0 if record.static is None else len(record.static)
-        if record.static is not None and size != len(content["static_columns"]):
-            names = [column.name for column in content["static_columns"]]
-            raise DataError(f"{where}: static columns are {names}. Received: {size} values")
-        if record.lc is not None and len(record.lc) and record.lc.band.max() >= len(content["bands"]):
-            raise DataError(f"{where}: bands are 0..{len(content['bands']) - 1}. Received: {record.lc.band.max()}")
-        if not set(record.targets) <= set(content["targets"]):
-            raise DataError(f"{where}: targets are {content['targets']}. Received: {sorted(record.targets)}")
-
     def _finish(self) -> None:
         if not self._totals["written"]:
             raise DataError(f"{self.path}: no record to write. Received: {self._totals}")
         # An empty partition has no file; a partition with records has all of its shards, empty ones too.
-        files = [shard for shards in self._partitions.values() if any(s.count for s in shards) for shard in shards]
+        files = [
+            shard for shards in self._partitions.values() if any(s.count for s in shards) for shard in shards
+        ]
         for shard in files:
             shard.close()
         self._ledger.close()
@@ -238,8 +230,8 @@ class DatasetWriter:
         buffer = io.BytesIO()
         np.save(buffer, rows, allow_pickle=False)
         _write_bytes(self._temporary / INDEX_FILE, buffer.getvalue())
-        info = DatasetInfo(
-            **self._content,
+        info = dataclasses.replace(
+            self._info,
             shards=tuple(shard.describe() for shard in files),
             index_sha256=hashlib.sha256(buffer.getvalue()).hexdigest(),
             ledger=Ledger(input=sum(self._totals.values()), **self._totals),
