@@ -1,0 +1,120 @@
+"""What a data source is, and which sources there are; none of them is imported before it is used."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from tfrecords.errors import DataError, UsageError
+from tfrecords.info import Band, NativeClass, StaticColumn
+from tfrecords.schema import Record
+
+SOURCES = {
+    "plasticc": "data_tools.plasticc:PlasticcSource",
+    "records": "data_tools.records:RecordSource",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one input object.
+
+    Attributes
+    ----------
+    object_id : str
+    record : Record or None
+        None if the object has nothing to give or was refused.
+    reason : str
+        Why there is no record.
+    row : int
+        Position of the object in the source's list of objects (`Source.labels`), -1 if it is not in it. A table in
+        input order is sorted by it; a source yields in the order in which it can stream.
+    quarantined : bool
+        The object was refused for its values, not passed over.
+    """
+
+    object_id: str
+    record: Record | None
+    reason: str = ""
+    row: int = -1
+    quarantined: bool = False
+
+
+class Source(Protocol):
+    """Files of one kind, read as records object by object in bounded memory."""
+
+    survey: str
+    bands: tuple[Band, ...]
+    zero_point: float
+    flux_unit: str
+    static_columns: tuple[StaticColumn, ...]
+    classes: tuple[NativeClass, ...]
+    targets: tuple[str, ...]
+    options: Mapping[str, Any]
+    """Names of the files and options that matter for the records; plain JSON values without folders."""
+
+    def __init__(self, paths: Sequence[Path], **options: Any) -> None: ...
+
+    @classmethod
+    def recognises(cls, paths: Sequence[Path]) -> bool:
+        """Say whether these paths look like files of this source; never raises."""
+        ...
+
+    def __len__(self) -> int:
+        """Give the number of listed objects."""
+        ...
+
+    def labels(self) -> tuple[list[str], np.ndarray]:
+        """List the objects: ids and native classes (int64, -1 unlabelled), in input order."""
+        ...
+
+    def objects(self, chosen: np.ndarray | None = None) -> Iterator[Outcome]:
+        """Go through the objects; `chosen` is a mask over `labels`, the others end as 'not selected'."""
+        ...
+
+
+def source_class(name: str) -> type[Source]:
+    """Import the class of a source. Raises UsageError listing the sources."""
+    if name not in SOURCES:
+        raise UsageError(f"data sources are {', '.join(SOURCES)}. Received: {name!r}")
+    module, attribute = SOURCES[name].split(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def open_source(paths: Sequence[str | Path], name: str | None = None, **options: Any) -> Source:
+    """Open files as a source.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        Files, or one folder that holds them.
+    name : str, optional
+        Name of the source; by default the one that recognises the files.
+    **options
+        Of the source; ``static_columns`` (sequence of str) is known to all.
+
+    Raises
+    ------
+    UsageError
+        If no source, or more than one, recognises the files.
+    DataError
+        If a file is missing, cut short or wrong.
+    """
+    paths = [Path(path) for path in paths]
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"{path}: no such file or folder")
+    if name is None:
+        matching = [each for each in SOURCES if source_class(each).recognises(paths)]
+        if len(matching) != 1:
+            found = f"{len(matching)} sources recognise the files ({', '.join(matching)}); name one of them"
+            unknown = f"no data source recognises the files; sources are {', '.join(SOURCES)}"
+            received = " ".join(map(str, paths))
+            raise UsageError(f"{found if matching else unknown}. Received: {received or 'no path'}")
+        name = matching[0]
+    return source_class(name)(paths, **options)
