@@ -80,6 +80,8 @@ class SelectionConfig:
         Drop classes with fewer training objects.
     max_per_class : int, optional
         Draw at most so many training objects of a class.
+    max_objects : int, optional
+        Draw at most so many training objects in all, each class by its share.
     label_fraction : float
         Share of the training objects to use, drawn class by class.
     """
@@ -88,10 +90,12 @@ class SelectionConfig:
     classes: list[str] | None = None
     min_per_class: int = 0
     max_per_class: int | None = None
+    max_objects: int | None = None
     label_fraction: float = 1.0
 
     def __post_init__(self):
         if not 0 < self.label_fraction <= 1:
             raise UsageError(f"label_fraction must lie in (0, 1]. Received: {self.label_fraction}")
-        if self.max_per_class is not None and self.max_per_class < 1:
-            raise UsageError(f"max_per_class must be at least 1. Received: {self.max_per_class}")
+        for key in ("max_per_class", "max_objects"):
+            if getattr(self, key) is not None and getattr(self, key) < 1:
+                raise UsageError(f"{key} must be at least 1. Received: {getattr(self, key)}")

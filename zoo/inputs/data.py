@@ -224,8 +224,11 @@ class Examples:
         """Give the object ids."""
         return self.directory.ids(self.indices)
 
-    def static_values(self, limit: int, seed: int) -> np.ndarray:
-        """Give the model's static columns (row, column) of at most ``limit`` objects, missing as NaN."""
+    def static_values(self, limit: int, seed: int, rules: bool = True) -> np.ndarray:
+        """Give the model's static columns (row, column) of at most ``limit`` objects.
+
+        With ``rules``, declared sentinels are NaN.
+        """
         from tfrecords.schema import decode
 
         columns = [column.name for column in self.directory.info.static_columns]
@@ -233,7 +236,7 @@ class Examples:
         places = self._sample(limit, seed)
         rows = [decode(record).static for record in self.serialized(places)]
         values = np.stack(rows)[:, wanted] if rows else np.zeros((0, len(wanted)), "float32")
-        for place, column in enumerate(self.spec.static):
+        for place, column in enumerate(self.spec.static if rules else ()):
             values[np.isin(values[:, place], column.missing), place] = np.nan
         return values
 

@@ -71,7 +71,7 @@ class TrainingStream:
 
 
 def select(labels, config, seed: int) -> np.ndarray:
-    """Choose training objects by a `SelectionConfig`'s ``max_per_class`` and ``label_fraction``.
+    """Choose training objects by a `SelectionConfig`'s limits and ``label_fraction``.
 
     Returns
     -------
@@ -80,10 +80,13 @@ def select(labels, config, seed: int) -> np.ndarray:
     """
     labels = np.asarray(labels)
     rng = np.random.default_rng([seed, 0x5E1EC7])
+    share = config.label_fraction
+    if config.max_objects is not None:
+        share = min(share, config.max_objects / max(len(labels), 1))
     chosen = []
     for name in np.unique(labels):
         members = np.flatnonzero(labels == name)
-        count = max(1, round(config.label_fraction * len(members)))
+        count = max(1, round(share * len(members)))
         if config.max_per_class is not None:
             count = min(count, config.max_per_class)
         chosen.append(rng.permutation(members)[:count])

@@ -127,6 +127,10 @@ class AtatConfig:
                 f"Received: {self.time_encoding}"
             )
 
+    def for_rows(self, rows: int) -> AtatConfig:
+        """Adapt to the number of training rows: there are no more quantiles than rows."""
+        return dataclasses.replace(self, quantiles=max(2, min(self.quantiles, rows)))
+
     def uses(self, part: str) -> bool:
         """Whether an input part is read: ``light_curve``, ``static`` or ``features``."""
         if part == "light_curve":

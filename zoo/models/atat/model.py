@@ -196,7 +196,10 @@ class Atat(keras.Model):
     def parts_of_model(self):
         """Give the named parts that can be loaded, frozen or reset on their own."""
         names = ("tokens", "encoder", "tokenizer", "tab_encoder", "lc_head", "tab_head", "mix_head")
-        return {name: getattr(self, name) for name in names if hasattr(self, name)}
+        parts = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        if "tokens" in parts:
+            parts["modulation"] = self.tokens.encoding
+        return parts
 
     def get_config(self):
         return {

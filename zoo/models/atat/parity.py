@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 from keras import ops
 
 from zoo.golden import Case, compare, gradients
 from zoo.models.atat import reference
+from zoo.optimizers.adam import Adam
 
 REFERENCE_HEADS = {"MLP": "lc", "MLPTab": "tab", "MLPMix": "mix"}
 
@@ -126,7 +126,7 @@ def _gradients(model, loss, theirs):
 
 def _adam(model, loss, expected):
     """Take the reference's three Adam steps and compare losses and weights."""
-    optimizer = keras.optimizers.Adam(1e-3, beta_1=0.0, beta_2=0.999, epsilon=1e-8)
+    optimizer = Adam(1e-3, beta_1=0.0, beta_2=0.999, epsilon=1e-8)
     variables = model.trainable_variables
     losses = [float(ops.convert_to_numpy(loss()))]
     for _ in range(len(expected["adam_losses"]) - 1):

@@ -1,0 +1,70 @@
+"""A confusion matrix that accumulates over batches and replicas."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def f1_scores(matrix) -> np.ndarray:
+    """Give F1 (class,) of a confusion matrix (true class, predicted class); NaN for an absent class.
+
+    F1 = 2·TP / (true + predicted); a class that is neither true nor predicted anywhere has none.
+    """
+    matrix = np.asarray(matrix, "float64")
+    total = matrix.sum(axis=0) + matrix.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return np.where(total > 0, 2 * np.diag(matrix) / total, np.nan)
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class ConfusionMatrix(keras.metrics.Metric):
+    """Counts (true class, predicted class), from which macro F1 and accuracy follow.
+
+    Macro F1 is the mean over the classes that occur, in truth or in prediction, as scikit-learn counts.
+
+    Parameters
+    ----------
+    classes : int
+        Number of classes K.
+    """
+
+    def __init__(self, classes: int, name="confusion", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.classes = classes
+        self.matrix = self.add_weight(shape=(classes, classes), initializer="zeros", name="matrix")
+
+    def update_state(self, labels, logits, sample_weight=None):
+        """Add a batch.
+
+        Parameters
+        ----------
+        labels : tensor (batch,), int
+            Class index; a negative one is not counted.
+        logits : tensor (batch, class)
+        sample_weight : tensor (batch,), optional
+            Only zero or not matters: rows that fill up a batch are not counted.
+        """
+        counted = labels >= 0
+        if sample_weight is not None:
+            counted = ops.logical_and(counted, sample_weight > 0)
+        true = ops.one_hot(ops.maximum(labels, 0), self.classes, dtype="float32")
+        true = true * ops.cast(counted, "float32")[:, None]
+        predicted = ops.one_hot(ops.argmax(logits, axis=-1), self.classes, dtype="float32")
+        self.matrix.assign_add(ops.matmul(ops.transpose(true), predicted))
+
+    def result(self):
+        """Give ``macro_f1`` and ``accuracy``."""
+        matrix = ops.convert_to_tensor(self.matrix)
+        hits = ops.diagonal(matrix)
+        total = ops.sum(matrix, axis=0) + ops.sum(matrix, axis=1)
+        f1 = 2.0 * hits / ops.maximum(total, 1.0)
+        occurring = ops.sum(ops.cast(total > 0, "float32"))
+        return {
+            "macro_f1": ops.sum(f1) / ops.maximum(occurring, 1.0),
+            "accuracy": ops.sum(hits) / ops.maximum(ops.sum(matrix), 1.0),
+        }
+
+    def get_config(self):
+        return super().get_config() | {"classes": self.classes}

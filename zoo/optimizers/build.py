@@ -1,0 +1,78 @@
+"""Optimizers and learning-rate schedules by name."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+from keras import ops
+
+from zoo.optimizers.adam import Adam
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear growth from 0, then constant, half a cosine or an exponential down to a share of the rate.
+
+    Parameters
+    ----------
+    kind : {"constant", "cosine", "exponential"}
+    rate : float
+        Largest learning rate.
+    warmup, total : int
+        Steps of growth, and steps until the end is reached.
+    final : float
+        Share of the rate at the end.
+    """
+
+    def __init__(self, kind: str, rate: float, warmup: int, total: int, final: float):
+        if kind not in ("constant", "cosine", "exponential"):
+            raise ValueError(
+                f"Unknown schedule. Valid: constant, cosine, exponential. Received: {kind!r}"
+            )
+        self.settings = {
+            "kind": kind, "rate": rate, "warmup": warmup, "total": total, "final": final
+        }  # fmt: skip
+
+    def __call__(self, step):
+        """Give the learning rate at a step."""
+        rate, warmup, final = (self.settings[key] for key in ("rate", "warmup", "final"))
+        step = ops.cast(step, "float32")
+        part = ops.clip((step - warmup) / max(self.settings["total"] - warmup, 1), 0.0, 1.0)
+        factor = ops.ones_like(part)
+        if self.settings["kind"] == "cosine":
+            factor = final + (1.0 - final) * 0.5 * (1.0 + ops.cos(math.pi * part))
+        elif self.settings["kind"] == "exponential":
+            factor = ops.exp(part * math.log(max(final, 1e-6)))
+        growth = ops.minimum((step + 1.0) / max(warmup, 1), 1.0) if warmup else 1.0
+        return rate * factor * growth
+
+    def get_config(self):
+        return dict(self.settings)
+
+
+def optimizer(run, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """Give the optimizer of a run configuration.
+
+    Parameters
+    ----------
+    run : RunConfig
+    steps_per_epoch : int
+    """
+    rate = run.learning_rate
+    if run.schedule in ("cosine", "exponential") or run.warmup_epochs:
+        warmup = round(run.warmup_epochs * steps_per_epoch)
+        rate = Schedule(run.schedule, rate, warmup, run.epochs * steps_per_epoch, run.final_rate)
+    common = {"learning_rate": rate, "global_clipnorm": run.clip_norm}
+    moments = {"beta_1": run.beta_1, "beta_2": run.beta_2, "epsilon": run.epsilon}
+    if run.optimizer == "adam":
+        return Adam(**common, **moments)
+    if run.optimizer == "adamw":
+        return keras.optimizers.AdamW(weight_decay=run.weight_decay, **common, **moments)
+    if run.optimizer == "sgd":
+        return keras.optimizers.SGD(momentum=run.beta_1, **common)
+    if run.optimizer == "lamb":
+        return keras.optimizers.Lamb(**common, **moments)
+    if run.optimizer == "rmsprop":
+        return keras.optimizers.RMSprop(rho=run.beta_2, epsilon=run.epsilon, **common)
+    raise ValueError(f"Unknown optimizer. Received: {run.optimizer!r}")

@@ -1,0 +1,216 @@
+"""What happens around epochs: records, checkpoints, stopping, the loss guard, TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import math
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfrecords.errors import DataError
+from zoo.metrics.confusion import f1_scores
+from zoo.training import files
+from zoo.training.run import METRICS, STATE
+
+LAST, BEST = "last.weights.h5", "best.weights.h5"
+
+
+class LossGuard(keras.callbacks.Callback):
+    """Fail the run after too many consecutive steps that were not finite; the weights still are."""
+
+    def __init__(self, limit: int, where: Path):
+        super().__init__()
+        self.limit, self.where = limit, where
+        self.total = self.streak = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch, self.total = epoch, 0.0
+
+    def on_train_batch_end(self, batch, logs=None):
+        total = round(float(logs["bad_steps"]))
+        self.streak = self.streak + 1 if total > self.total else 0
+        self.total = total
+        if self.streak >= self.limit:
+            raise DataError(
+                f"{self.where}: loss or gradients were not finite in {self.streak} consecutive steps of "
+                f"epoch {self.epoch + 1}. The weights of the last finished epoch are kept. Lower "
+                "--learning-rate, set --clip-norm or --flux-transform asinh, and check the data. "
+                f"Received: NaN or infinity at step {batch + 1}"
+            )
+
+
+class Recorder(keras.callbacks.Callback):
+    """After every epoch: ``metrics.csv``, checkpoints, ``state.json``; early stopping; plateau schedule.
+
+    Everything it must remember is in ``state.json``, so a resumed run decides as an uninterrupted one.
+
+    Parameters
+    ----------
+    path : Path
+        Run directory.
+    run : RunConfig
+    task : zoo.tasks.base.Task
+        Names the monitored value.
+    steps_per_epoch : int
+    state : dict, optional
+        Of the run that is resumed.
+    quiet : bool
+        No line an epoch.
+    """
+
+    def __init__(self, path: Path, run, task, steps_per_epoch: int, state=None, quiet=False):
+        super().__init__()
+        self.path, self.run, self.quiet = path, run, quiet
+        self.monitor, self.sign = task.monitor, 1.0 if task.mode == "max" else -1.0
+        self.state = state or {
+            "epoch": 0,
+            "step": 0,
+            "steps_per_epoch": steps_per_epoch,
+            "monitor": task.monitor,
+            "best": None,
+            "best_epoch": 0,
+            "wait": 0,
+            "plateau_wait": 0,
+            "learning_rate": None,
+            "finished": False,
+        }
+        self.rows = _rows_until(path / METRICS, self.state["epoch"])
+
+    def on_train_begin(self, logs=None):
+        if self.state["learning_rate"] is not None:
+            self.model.optimizer.learning_rate = self.state["learning_rate"]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        state, model = self.state, self.model
+        rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+        values = {key: float(value) for key, value in logs.items() if key != "val_bad_steps"}
+        value = values.get(self.monitor, math.nan)
+        state["epoch"], state["step"] = epoch + 1, (epoch + 1) * state["steps_per_epoch"]
+        margin = self.run.min_delta
+        better = math.isfinite(value) and (
+            state["best"] is None or self.sign * (value - state["best"]) > margin
+        )
+        row = {"epoch": epoch + 1, **values, "learning_rate": rate}
+        if better:
+            state |= {"best": value, "best_epoch": epoch + 1, "wait": 0, "plateau_wait": 0}
+            files.atomic(self.path / "checkpoints" / BEST, model.network.save_weights)
+        else:
+            state["wait"] += 1
+            state["plateau_wait"] += 1
+        self._plateau(rate)
+        self._save(row)
+        if not self.quiet:
+            _say(row, self.run.epochs, state, time.monotonic() - self.started)
+        if self.run.patience and state["wait"] >= self.run.patience:
+            model.stop_training = True
+
+    def _plateau(self, rate: float) -> None:
+        if self.run.schedule != "plateau":
+            return
+        if self.state["plateau_wait"] >= max(1, self.run.patience // 3):
+            rate = max(rate / 2, self.run.learning_rate * self.run.final_rate)
+            self.state["plateau_wait"] = 0
+        self.state["learning_rate"] = rate
+        self.model.optimizer.learning_rate = rate
+
+    def _save(self, row) -> None:
+        files.atomic(self.path / "checkpoints" / LAST, self.model.save_weights)
+        self.state["seeds"] = [np.asarray(seed).tolist() for seed in dropout_seeds(self.model.network)]
+        self.rows.append({key: _text(value) for key, value in row.items()})
+        files.atomic(self.path / METRICS, self._write_rows)
+        # Last: a run that is killed before resumes from the epoch that is wholly there.
+        files.write_json(self.path / STATE, self.state)
+
+    def _write_rows(self, path: Path) -> None:
+        with open(path, "w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, list(self.rows[-1]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+
+def _text(value) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.9g}"
+
+
+def _rows_until(path: Path, epoch: int) -> list[dict]:
+    if not path.is_file():
+        return []
+    with open(path, newline="", encoding="utf-8") as stream:
+        return [row for row in csv.DictReader(stream) if int(row["epoch"]) <= epoch]
+
+
+def _say(row, epochs: int, state, seconds: float) -> None:
+    shown = ("loss", "macro_f1", "val_loss", "val_macro_f1")
+    numbers = "  ".join(f"{key} {row[key]:.4f}" for key in shown if key in row)
+    mark = " *" if state["best_epoch"] == row["epoch"] else ""
+    print(f"epoch {row['epoch']:3d}/{epochs}  {numbers}  {seconds:.1f} s{mark}", file=sys.stderr, flush=True)
+
+
+def dropout_seeds(network) -> list:
+    """Give the states of a network's random generators, in a fixed order."""
+    layers = network._flatten_layers(include_self=False, recursive=True)
+    found = [getattr(layer, "seed_generator", None) for layer in layers]
+    return [generator.state for generator in found if generator is not None]
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """A bar of the steps of an epoch on standard error, where that is a terminal."""
+
+    def __init__(self, steps: int, first_epoch: int, epochs: int):
+        super().__init__()
+        self.steps, self.first_epoch, self.epochs = steps, first_epoch, epochs
+
+    def on_train_begin(self, logs=None):
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self.bar.start()
+        total = (self.epochs - self.first_epoch) * self.steps
+        self.task = self.bar.add_task("training", total=total)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update(self.task, advance=1, description=f"training, loss {float(logs['loss']):.4f}")
+
+    def on_train_end(self, logs=None):
+        self.bar.stop()
+
+
+class ClassBoard(keras.callbacks.Callback):
+    """TensorBoard: F1 of every class and the confusion matrix on the validation split, after each epoch."""
+
+    def __init__(self, path: Path, classes):
+        super().__init__()
+        self.classes = classes
+        self.writer = tf.summary.create_file_writer(str(path / "validation"))
+
+    def on_epoch_end(self, epoch, logs=None):
+        from zoo.reports.plots import confusion_image
+
+        matrices = [metric.matrix for metric in self.model.task_metrics if hasattr(metric, "matrix")]
+        if not matrices:
+            return
+        # Keras evaluates the validation split just before this call: the metric holds its counts.
+        matrix = np.asarray(keras.ops.convert_to_numpy(matrices[0]))
+        with self.writer.as_default():
+            for name, value in zip(self.classes, f1_scores(matrix), strict=True):
+                if math.isfinite(value):
+                    tf.summary.scalar(f"f1/{name}", value, step=epoch)
+            image = confusion_image(matrix, self.classes)
+            tf.summary.image("confusion", image[None], step=epoch)
+        self.writer.flush()

@@ -1,0 +1,143 @@
+"""Everything of a run that is neither model nor input: data, optimisation, devices, output."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from tfrecords.errors import UsageError
+from zoo.registry import unknown
+
+OPTIMIZERS = ("adam", "adamw", "sgd", "lamb", "rmsprop")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Options of a training run.
+
+    Attributes
+    ----------
+    data : str, optional
+        Directory of records; the sample that comes with the project when absent.
+    runs : str
+        Directory under which runs are kept, as ``<runs>/<model>/<name>``.
+    name : str, optional
+        Name of the run; preset, fold, seed and a number when absent.
+    epochs : int
+        Most epochs to train.
+    batch_size : int
+        Objects a step, over all devices.
+    steps_per_epoch : int, optional
+        Steps between validations; a pass through the data when absent.
+    fold : int, optional
+        Fold to validate on, in a data set with folds; 0 when absent.
+    seed : int
+        Fixes everything random.
+    devices : str
+        ``auto`` (all GPUs, else the CPU), ``cpu``, ``cpu:N`` (N logical CPU devices) or ``gpu:0,1``.
+    mixed_precision : {"float32", "bfloat16"}
+        Precision of the network's matrix products; times, losses and tables stay in float32.
+    loss : str
+        Name of the task's loss.
+    label_smoothing : float
+        Share of the target that is spread over all classes.
+    sampling : {"natural", "balanced"}
+        Objects as they are, or classes in turns, each repeated up to the largest.
+    optimizer : str
+        Name of the optimizer.
+    learning_rate : float
+        Its largest learning rate.
+    beta_1, beta_2, epsilon : float
+        Of Adam and its kind.
+    weight_decay : float
+        Decoupled weight decay, for ``adamw``.
+    clip_norm : float, optional
+        Largest norm of the whole gradient.
+    schedule : {"constant", "cosine", "exponential", "plateau"}
+        Learning rate over the steps.
+    warmup_epochs : float
+        Epochs of linear growth before the schedule.
+    final_rate : float
+        Learning rate at the end, as a share of the largest (cosine, exponential, plateau).
+    patience : int
+        Epochs without improvement after which training stops; 0 never stops. Under ``plateau`` the rate is
+        halved after a third of it.
+    min_delta : float
+        Least change that counts as improvement.
+    chunk_batches : int
+        Batches that are sorted by length together.
+    max_bad_steps : int
+        Consecutive steps with a loss or gradient that is not finite after which the run fails. Such a step
+        never changes the weights by what it computed.
+    init_from : list of str, optional
+        ``RUN`` or ``PART=RUN``: weights to start from.
+    reset : list of str, optional
+        Parts that keep their fresh initial values under ``init_from``.
+    freeze : list of str, optional
+        Parts that are not trained.
+    evaluate : bool
+        Whether to write the test report after training.
+    export : bool
+        Whether to write the SavedModel after training.
+    """
+
+    data: str | None = None
+    runs: str = "runs"
+    name: str | None = None
+    epochs: int = 60
+    batch_size: int = 64
+    steps_per_epoch: int | None = None
+    fold: int | None = None
+    seed: int = 0
+    devices: str = "auto"
+    mixed_precision: Literal["float32", "bfloat16"] = "float32"
+    loss: str = "crossentropy"
+    label_smoothing: float = 0.0
+    sampling: Literal["natural", "balanced"] = "natural"
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    schedule: Literal["constant", "cosine", "exponential", "plateau"] = "constant"
+    warmup_epochs: float = 0.0
+    final_rate: float = 0.01
+    patience: int = 15
+    min_delta: float = 0.0
+    chunk_batches: int = 16
+    max_bad_steps: int = 3
+    init_from: list[str] | None = None
+    reset: list[str] | None = None
+    freeze: list[str] | None = None
+    evaluate: bool = True
+    export: bool = True
+
+    def __post_init__(self):
+        for key in ("epochs", "batch_size", "chunk_batches", "max_bad_steps"):
+            if getattr(self, key) < 1:
+                raise UsageError(f"{key} must be at least 1. Received: {getattr(self, key)}")
+        if self.steps_per_epoch is not None and self.steps_per_epoch < 1:
+            raise UsageError(f"steps_per_epoch must be at least 1. Received: {self.steps_per_epoch}")
+        if not self.learning_rate > 0:
+            raise UsageError(f"learning_rate must be positive. Received: {self.learning_rate}")
+        if not 0 <= self.label_smoothing < 1:
+            raise UsageError(f"label_smoothing must lie in [0, 1). Received: {self.label_smoothing}")
+        if self.seed < 0:
+            raise UsageError(f"seed must be >= 0. Received: {self.seed}")
+        if self.patience < 0 or self.warmup_epochs < 0:
+            raise UsageError(
+                "patience and warmup_epochs must be >= 0. "
+                f"Received: {self.patience}, {self.warmup_epochs}"
+            )
+        if self.optimizer not in OPTIMIZERS:
+            raise UsageError(unknown("optimizer", self.optimizer, OPTIMIZERS))
+        if self.weight_decay and self.optimizer != "adamw":
+            raise UsageError(f"weight_decay goes with optimizer adamw. Received: {self.optimizer}")
+        if self.schedule == "plateau" and self.warmup_epochs:
+            raise UsageError(
+                f"schedule plateau takes no warmup_epochs. Received: {self.warmup_epochs}"
+            )
+        if not 0 <= self.final_rate <= 1:
+            raise UsageError(f"final_rate must lie in [0, 1]. Received: {self.final_rate}")

@@ -1,0 +1,293 @@
+"""The one fit loop: data, network, task and strategy come together here."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from tfrecords.errors import DataError, UsageError
+from zoo.training import files
+from zoo.training.resolve import Resolved, resolve
+from zoo.training.run import CONFIG, STATE, Run, new_directory, read_config, read_state
+
+FIT_ROWS = 100_000
+"""Most training rows that stage-2 tables are fitted on, drawn by the run's seed."""
+
+
+def sample_directory() -> Path:
+    """Give the directory of the records that come with the project."""
+    return Path(str(resources.files("tfrecords") / "plasticc_sample"))
+
+
+def fit(model: str, preset: str | None = None, *, config: str | None = None, arguments=None,
+        resume=None, quiet: bool = False, **options) -> Run:  # fmt: skip
+    """Train a model; write checkpoints, metrics, TensorBoard logs, bundle, report and SavedModel.
+
+    Parameters
+    ----------
+    model : str
+        Name in the registry, see ``zoo.list_models``.
+    preset : str, optional
+        Name or file of a preset; the family's default when absent.
+    config : str, optional
+        YAML file of options that win over the preset.
+    arguments : sequence of str, optional
+        Command-line flags.
+    resume : path, optional
+        Run to go on with from its last finished epoch; of the options only ``epochs`` may be given.
+    quiet : bool
+        No progress.
+    **options
+        Every option of ``python -m zoo.fit --model MODEL --help``; they win over preset and file.
+
+    Returns
+    -------
+    zoo.training.run.Run
+        The finished run.
+
+    Raises
+    ------
+    UsageError
+        For an unknown name, key or value.
+    DataError
+        For broken or empty data, a damaged checkpoint, or a loss that is not finite.
+    """
+    if resume is not None:
+        settled, path = _resumed(Path(resume), model, arguments, options)
+    else:
+        settled = resolve(model, preset, config, arguments, **options)
+        path = None
+    return run(settled, path, quiet=quiet)
+
+
+def _resumed(path: Path, model: str, arguments, options) -> tuple[Resolved, Path]:
+    stored = read_config(path)
+    if model is not None and stored["model"] != model:
+        raise UsageError(f"--resume {path}: this run is of model {stored['model']!r}. Received: {model!r}")
+    new = resolve(stored["model"], arguments=arguments, **options)
+    given = {key for key, where in new.origin.items() if where == "flag"}
+    if given - {"epochs"}:
+        raise UsageError(
+            f"--resume takes no option but --epochs; the rest is the run's own. Received: {sorted(given)}"
+        )
+    flat = {key: value for section in ("hparams", "inputs", "selection", "run")
+            for key, value in stored[section].items()}  # fmt: skip
+    if given:
+        flat["epochs"] = new.run.epochs
+    settled = resolve(stored["model"], **flat)
+    return dataclasses.replace(settled, preset=stored.get("preset", "")), path
+
+
+def open_data(settled: Resolved):
+    """Open the data of a configuration.
+
+    Returns
+    -------
+    directory : tfrecords.reader.RecordDirectory
+    spec : zoo.inputs.data.DataSpec
+    splits : dict of str to zoo.inputs.data.Examples
+    """
+    from tfrecords.reader import RecordDirectory
+    from zoo.inputs import data
+
+    path = Path(settled.run.data) if settled.run.data else sample_directory()
+    if not path.is_dir():
+        raise UsageError(f"--data must be a directory of records. Received: {path}")
+    directory = RecordDirectory(path)
+    spec = data.describe(directory, settled.hparams.parts(), settled.inputs, settled.selection)
+    return directory, *data.splits(directory, spec, settled.selection, settled.run.fold, settled.run.seed)
+
+
+def run(settled: Resolved, path: Path | None = None, quiet: bool = False) -> Run:
+    """Train by a settled configuration; ``path`` is the run to go on with, or None for a new one."""
+    import keras
+    import tensorflow as tf
+
+    from zoo import registry
+    from zoo.tasks import base
+    from zoo.training import bundle as bundles
+    from zoo.training import callbacks as around
+    from zoo.training import devices, warm_start
+    from zoo.training.model import Trainable
+
+    options, entry = settled.run, registry.get(settled.model)
+    if options.reset and not options.init_from:
+        raise UsageError("--reset goes with --init-from RUN. Received: no --init-from")
+    strategy = devices.strategy(options.devices)
+    devices.check_batch(options.batch_size, strategy.num_replicas_in_sync)
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(options.seed)
+    directory, spec, splits = open_data(settled)
+    if hasattr(settled.hparams, "for_rows"):
+        hparams = settled.hparams.for_rows(min(len(splits["train"]), FIT_ROWS))
+        settled = dataclasses.replace(settled, hparams=hparams)
+    state = None
+    if path is not None:
+        state = read_state(path)
+        _check_fingerprint(path, spec)
+    bundle = bundles.Bundle(
+        settled.model, dataclasses.asdict(settled.hparams), settled.inputs, spec, options.loss
+    )
+    task = base.create(entry.task, spec, options)
+    from zoo.inputs.data import build_stage
+    from zoo.inputs.pipeline import evaluation
+
+    stage = build_stage(
+        spec, entry.view, bundle.config.parts(), settled.inputs, directory.info.static_columns
+    )
+    keras.mixed_precision.set_global_policy(
+        "mixed_bfloat16" if options.mixed_precision == "bfloat16" else "float32"
+    )
+    try:
+        with strategy.scope():
+            network = bundle.build()
+            warm_start.freeze(network, options.freeze)
+            if state is None:
+                fit_tables(network, splits["train"], settled)
+                lines = warm_start.initialise(network, options.init_from or [], options.reset)
+            else:
+                lines = []
+            dataset, steps = _training_data(splits["train"], stage, settled, state)
+            model = _compiled(Trainable(network, task), options, steps)
+        if path is None:
+            path = _start(settled, directory, spec, splits)
+        else:
+            _write_config(path, settled, spec)
+            bundles.load_weights(model, path / "checkpoints" / around.LAST)
+            for seed, value in zip(around.dropout_seeds(network), state["seeds"], strict=True):
+                seed.assign(np.array(value, "uint32"))
+        for line in lines if not quiet else ():
+            print(line, file=sys.stderr)
+        validation, _ = evaluation(splits["validation"], stage, options.batch_size)
+        recorder = around.Recorder(path, options, task, steps, state, quiet)
+        extra = [around.LossGuard(options.max_bad_steps, path), recorder, *_board(path, settled, spec)]
+        first = recorder.state["epoch"]
+        bar = None
+        if not quiet and sys.stderr.isatty() and first < options.epochs:
+            bar = around.ProgressBar(steps, first, options.epochs)
+            extra.append(bar)
+        done = options.patience and recorder.state["wait"] >= options.patience
+        try:
+            if first < options.epochs and not done:
+                model.fit(
+                    dataset, epochs=options.epochs, initial_epoch=first, steps_per_epoch=steps,
+                    validation_data=validation, callbacks=extra, verbose=0, shuffle=False,
+                )  # fmt: skip
+        finally:
+            if bar is not None:
+                bar.bar.stop()
+        best = path / "checkpoints" / around.BEST
+        if not best.is_file():
+            raise DataError(f"{path}: no epoch gave a finite {task.monitor}. Received: see {path}/metrics.csv")
+        bundles.load_weights(network, best)
+        bundles.save(path / "bundle", bundle, network)
+        recorder.state["finished"] = True
+        files.write_json(path / STATE, recorder.state)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    finished = Run(path)
+    if options.evaluate and len(splits["test"]):
+        from zoo.training.evaluation import evaluate
+
+        evaluate([finished], quiet=quiet)
+    elif options.evaluate and not quiet:
+        print("no report: the split 'test' is empty", file=sys.stderr)
+    if options.export:
+        finished.export()
+    return finished
+
+
+def _check_fingerprint(path: Path, spec) -> None:
+    stored = read_config(path).get("data_fingerprint")
+    if stored != spec.fingerprint:
+        raise DataError(
+            f"{path}: the data are not those the run was started on. Valid: fingerprint {stored}. "
+            f"Received: {spec.fingerprint}"
+        )
+
+
+def fit_tables(network, train, settled: Resolved) -> None:
+    """Fit the network's stage-2 layers on the training split."""
+    layers, seed = network.fitted(), settled.run.seed
+    if "static" in layers:
+        rules = settled.inputs.missing_rules
+        layers["static"].fit(train.static_values(FIT_ROWS, seed, rules))
+    if "features" in layers:
+        rows, layer = train.feature_rows(FIT_ROWS, seed), layers["features"]
+        days = range(rows.shape[1]) if layer.settings["sets"] > 1 else [rows.shape[1] - 1]
+        for place, day in enumerate(days):
+            layer.fit(rows[:, day], place)
+
+
+def _training_data(train, stage, settled: Resolved, state):
+    from zoo.inputs import pipeline
+    from zoo.inputs.plan import TrainingStream
+
+    options = settled.run
+    epoch = TrainingStream(train.labels, options.sampling, options.seed).epoch_size
+    steps = max(1, epoch // options.batch_size)
+    if options.steps_per_epoch is not None:
+        steps = min(steps, options.steps_per_epoch)
+    if state is not None and state["steps_per_epoch"] != steps:
+        raise DataError(
+            f"the run was started with {state['steps_per_epoch']} steps an epoch. Received: {steps}"
+        )
+    dataset, _ = pipeline.training(
+        train, stage, options.batch_size, sampling=options.sampling, seed=options.seed,
+        chunk_batches=options.chunk_batches, first_step=state["step"] if state else 0,
+    )  # fmt: skip
+    return dataset, steps
+
+
+def _compiled(model, options, steps: int):
+    from zoo.optimizers.build import optimizer
+
+    # Both are what tf.distribute needs; on one device neither gains anything on a CPU.
+    model.compile(optimizer(options, steps), jit_compile=False, steps_per_execution=1)
+    model.optimizer.build(model.network.trainable_variables)
+    return model
+
+
+def _board(path: Path, settled: Resolved, spec) -> list:
+    import keras
+    from tensorboard.plugins.hparams import api
+
+    from zoo.training.callbacks import ClassBoard
+
+    folder = path / "tensorboard"
+    flat = {key: value for section in settled.sections().values() for key, value in section.items()}
+    plain = {key: value if isinstance(value, (bool, int, float, str)) else str(value)
+             for key, value in flat.items() if value is not None}  # fmt: skip
+    boards = [keras.callbacks.TensorBoard(str(folder), write_graph=False), ClassBoard(folder, spec.classes)]
+    return [*boards, api.KerasCallback(str(folder), plain, trial_id=f"{path.parent.name}/{path.name}")]
+
+
+def _start(settled: Resolved, directory, spec, splits) -> Path:
+    options = settled.run
+    fold = f"-fold{options.fold or 0}" if directory.info.folds else ""
+    stem = f"{settled.preset}{fold}-seed{options.seed}"
+    path = new_directory(options.runs, settled.model, options.name, stem)
+    _write_config(path, settled, spec)
+    rows = ["split,class,count"]
+    for name, examples in splits.items():
+        counts = np.bincount(examples.labels, minlength=len(spec.classes))
+        rows += [f'{name},"{label}",{count}' for label, count in zip(spec.classes, counts, strict=True)]
+    files.write_text(path / "class_composition.csv", "\n".join(rows) + "\n")
+    return path
+
+
+def _write_config(path: Path, settled: Resolved, spec) -> None:
+    import keras
+    import tensorflow as tf
+
+    from zoo import __version__
+
+    versions = {"zoo": __version__, "tensorflow": tf.__version__, "keras": keras.__version__,
+                "numpy": np.__version__, "python": sys.version.split()[0]}  # fmt: skip
+    text = settled.to_yaml() + "versions:\n"
+    text += "".join(f"  {key}: '{value}'\n" for key, value in versions.items())
+    files.write_text(path / CONFIG, text + f"data_fingerprint: {spec.fingerprint}\n")

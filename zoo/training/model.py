@@ -1,0 +1,98 @@
+"""The one train step: network and task inside a Keras model, with a guard against non-finite steps."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+
+class Trainable(keras.Model):
+    """A network that is trained for a task.
+
+    Build, and everything after it, inside the strategy's scope.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Built.
+    task : zoo.tasks.base.Task
+    """
+
+    def __init__(self, network, task):
+        super().__init__(autocast=False)
+        self.network, self.task = network, task
+        self.loss_metric = keras.metrics.Mean("loss")
+        self.bad_steps = keras.metrics.Sum("bad_steps")
+        self.task_metrics = task.metrics(network)
+        self.built = True
+
+    @property
+    def metrics(self):
+        return [self.loss_metric, self.bad_steps, *self.task_metrics]
+
+    def call(self, inputs, training=None):
+        return self.network(inputs, training=training)
+
+    def get_metrics_result(self):
+        found = {"loss": self.loss_metric.result(), "bad_steps": self.bad_steps.result()}
+        for metric in self.task_metrics:
+            found |= metric.result()
+        return found
+
+    def _losses(self, inputs, targets, training):
+        outputs = self.network(inputs, training=training)
+        objects = self.task.loss(self.network, outputs, targets)
+        return outputs, objects
+
+    def train_step(self, data):
+        """Take one step on a batch ``(inputs, targets, sample_weight)``; see `_guarded`."""
+        inputs, targets, weight = data
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        variables = self.network.trainable_variables
+        with tf.GradientTape() as tape:
+            outputs, objects = self._losses(inputs, targets, True)
+            # Replicas hold equally many objects, so the mean of their means is the global mean.
+            loss = tf.reduce_mean(objects * weight)
+            penalty = sum((tf.reduce_sum(item) for item in self.network.losses), tf.constant(0.0))
+            scaled = (loss + penalty) / replicas
+        gradients = tape.gradient(scaled, [variable.value for variable in variables])
+        gradients, bad = self._guarded(scaled, gradients)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        good = tf.cast(bad == 0, tf.float32)
+        self.loss_metric.update_state(tf.where(tf.math.is_finite(objects), objects, 0.0), weight * good)
+        # Summed over the replicas; the share keeps it a count of steps.
+        self.bad_steps.update_state((1.0 - good) / replicas)
+        for metric in self.task_metrics:
+            metric.update_state(targets, outputs, weight)
+        return self.get_metrics_result()
+
+    def _guarded(self, loss, gradients):
+        """Replace all gradients of a step by zeros if its loss or any gradient is not finite anywhere.
+
+        Returns
+        -------
+        gradients : list of tensor
+        bad : tensor (), int32
+            Number of replicas that were not finite; the same on all.
+        """
+        gradients = [None if item is None else tf.convert_to_tensor(item) for item in gradients]
+        finite = tf.math.is_finite(loss)
+        for gradient in gradients:
+            if gradient is not None:
+                finite &= tf.math.is_finite(tf.reduce_sum(tf.abs(gradient)))
+        bad = tf.cast(~finite, tf.int32)
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            bad = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, bad)
+        gradients = [
+            None if item is None else tf.where(bad == 0, item, tf.zeros_like(item)) for item in gradients
+        ]
+        return gradients, bad
+
+    def test_step(self, data):
+        """Update the metrics on a batch ``(inputs, targets, sample_weight)``."""
+        inputs, targets, weight = data
+        outputs, objects = self._losses(inputs, targets, False)
+        self.loss_metric.update_state(objects, weight)
+        for metric in self.task_metrics:
+            metric.update_state(targets, outputs, weight)
+        return self.get_metrics_result()
