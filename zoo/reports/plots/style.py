@@ -1,0 +1,112 @@
+"""The look that all figures share: fonts, grids, colours that colour-blind readers can tell apart."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.reports.predictions import day_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
+"""Okabe and Ito's palette without its yellow, which is too pale for lines on white, and a brown."""
+
+DASHES = ("-", "--", ":", "-.")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "figure.titlesize": 11,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 4,
+    "figure.dpi": 120,
+    "savefig.dpi": 120,
+}
+
+
+def styled(draw: Callable[..., Any]) -> Callable[..., Any]:
+    """Draw under the shared style, whatever the user's own matplotlib settings are."""
+
+    @functools.wraps(draw)
+    def inside(*args: Any, **kwargs: Any) -> Any:
+        from matplotlib import style
+
+        with style.context(["default", STYLE]):
+            return draw(*args, **kwargs)
+
+    return inside
+
+
+def new_figure(width: float, height: float, **options: Any) -> Figure:
+    """Make a figure (size in inches) on the Agg canvas, unknown to pyplot and so never left open."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", **options)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def plain(text: str) -> str:
+    """Keep matplotlib from reading a name as mathematics (``$``) or hiding it in legends (leading ``_``)."""
+    text = str(text).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
+
+
+def set_title(figure: Figure, title: str) -> None:
+    """Put a title above everything, its lines broken where the figure is too narrow for them."""
+    import textwrap
+
+    if title:
+        width = max(int(figure.get_figwidth() * 11.5), 20)
+        lines = [part for line in str(title).split("\n") for part in textwrap.wrap(line, width) or [""]]
+        figure.suptitle(plain("\n".join(lines)))
+
+
+def line_look(index: int) -> dict[str, Any]:
+    """Give colour and dash of the index-th of up to 32 lines; colours come round before dashes change."""
+    turn = index // len(COLOURS)
+    return {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[turn % len(DASHES)]}
+
+
+def marker_look(index: int) -> dict[str, Any]:
+    """Give colour, dash and marker of the index-th line of a figure with few lines."""
+    return line_look(index) | {"marker": MARKERS[index % len(MARKERS)]}
+
+
+def day_positions(days: Sequence[float]) -> dict[float, float]:
+    """Place days on a log2 axis: inf (all observations) an octave after the last, 0 one before the first."""
+    finite = [day for day in days if 0 < day < math.inf]
+    first, last = (min(finite), max(finite)) if finite else (1.0, 0.5)
+    return {day: last * 2 if math.isinf(day) else (day if day > 0 else first / 2) for day in days}
+
+
+def day_axis(axes: Axes, days: Sequence[float]) -> dict[float, float]:
+    """Set up the log2 axis of days and give the place of each day on it."""
+    places = day_positions(sorted(set(days)))
+    axes.set_xscale("log", base=2)
+    at = np.array(list(places.values()))
+    axes.set_xticks(at, [day_text(day) for day in places])
+    axes.minorticks_off()
+    axes.set_xlim(at.min() / 1.3, at.max() * 1.3)
+    if len(at) > 8:
+        axes.tick_params(axis="x", labelsize=7)
+    return places
