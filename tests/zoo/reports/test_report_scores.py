@@ -169,6 +169,16 @@ def test_bootstrap_errors_agree_with_resampling_rows_and_with_theory(make):
         assert row[f"{name}_se"] == pytest.approx(spread[name], rel=0.25), name
 
 
+def test_calibration_error_keeps_bins_that_miss_in_opposite_directions_apart():
+    # Sure and right in 6 of 10, unsure and right in 9 of 10: signed gaps would cancel.
+    rows = [("A" if i % 10 < 6 else "B", (0.9, 0.1)) for i in range(200)]
+    rows += [("A" if i % 10 < 9 else "B", (0.61, 0.39)) for i in range(200)]
+    row = score_table(table(rows, ("A", "B")), ["A", "B"], bootstrap=2000).iloc[0]
+    assert row["ece"] == pytest.approx((0.3 + 0.29) / 2)
+    spread = math.sqrt((0.6 * 0.4 + 0.9 * 0.1) / 2 / 400)
+    assert row["ece_se"] == pytest.approx(spread, rel=0.08)
+
+
 def _chosen(frame, classes):
     p = frame[[f"p_{c}" for c in classes]].to_numpy(np.float64)
     return p, np.array([[classes.index(name)] for name in frame["class"]])
