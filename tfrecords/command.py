@@ -45,6 +45,12 @@ def run(main: Callable[[Sequence[str]], int | None], argv: Sequence[str] | None 
         _fail(error, 2, argv)
     except (DataError, OSError, MemoryError) as error:
         _fail(error, 1, argv)
+    except Exception as error:
+        if "--debug" in argv:
+            raise
+        first = (str(error).strip().splitlines() or [""])[0]
+        print(f"error: {type(error).__name__}: {first} (--debug shows where)", file=sys.stderr)
+        sys.exit(1)
 
 
 def _fail(error: BaseException, code: int, argv: Sequence[str]) -> None:

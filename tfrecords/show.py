@@ -128,7 +128,7 @@ def _plot_band(axis, record: Record, number: int, color: str) -> None:
     ):
         chosen = (flags & bit) > 0
         if chosen.any():
-            axis.scatter(time[chosen], flux[chosen], size, "red", marker, zorder=3, label=label)
+            axis.scatter(time[chosen], flux[chosen], size, "red", marker=marker, zorder=3, label=label)
     axis.axhline(0, color="0.8", lw=0.7, zorder=0)
 
 
