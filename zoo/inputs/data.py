@@ -36,6 +36,9 @@ class DataSpec:
     zero_point : float
         AB magnitude of flux 1.
     static : tuple of Column
+        Static columns that the model takes, in order.
+    record_static : tuple of str
+        All static columns of the training records, in order.
     classes : tuple of str
         In the order of the logits.
     native : dict of str to int
@@ -53,6 +56,7 @@ class DataSpec:
     bands: tuple[str, ...]
     zero_point: float
     static: tuple[Column, ...]
+    record_static: tuple[str, ...]
     classes: tuple[str, ...]
     native: dict[str, int]
     features: tuple[str, ...] = ()
@@ -82,7 +86,7 @@ class DataSpec:
         values["static"] = tuple(
             Column(item["name"], tuple(item["missing"]), item["caution"]) for item in values["static"]
         )
-        for key in ("bands", "classes", "features", "feature_days"):
+        for key in ("bands", "record_static", "classes", "features", "feature_days"):
             values[key] = tuple(values[key])
         return cls(**values)
 
@@ -101,6 +105,7 @@ def describe(directory: RecordDirectory, parts, inputs: InputConfig, selection: 
         bands=tuple(band.name for band in info.bands),
         zero_point=info.zero_point,
         static=static,
+        record_static=tuple(column.name for column in info.static_columns),
         classes=labels.classes,
         native={str(key): value for key, value in labels.native.items()},
         fingerprint=info.fingerprint,
@@ -165,11 +170,11 @@ def check_compatible(spec: DataSpec, info, where: str) -> None:
             )
 
 
-def build_stage(spec: DataSpec, view: str, parts, config: InputConfig, static_columns):
-    """Give stage 1 for records whose static columns are ``static_columns`` (objects with ``name``)."""
+def build_stage(spec: DataSpec, view: str, parts, config: InputConfig, static_names):
+    """Give stage 1 for records whose static columns have the names ``static_names``."""
     from zoo.inputs.stage import Stage
 
-    have = [column.name for column in static_columns]
+    have = list(static_names)
     return Stage(
         view=view,
         parts=tuple(parts),

@@ -92,7 +92,9 @@ def _first(curves: LightCurves, mask):
     """Give the smallest time (object,) among the rows of a mask; +inf where there is none."""
     infinite = tf.constant(float("inf"), tf.float64)
     times = tf.where(mask, curves.time, infinite)
-    return tf.minimum(tf.math.unsorted_segment_min(times, curves.row, curves.count), infinite)
+    first = tf.math.unsorted_segment_min(times, curves.row, curves.count)
+    # The operation starts from the largest finite number, so infinity never comes out of it.
+    return tf.where(first >= times.dtype.max, infinite, first)
 
 
 def _has(curves: LightCurves, bits: int):

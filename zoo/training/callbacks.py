@@ -200,7 +200,7 @@ class ClassBoard(keras.callbacks.Callback):
         self.writer = tf.summary.create_file_writer(str(path / "validation"))
 
     def on_epoch_end(self, epoch, logs=None):
-        from zoo.reports.plots import confusion_image
+        from zoo.reports.plots.matrices import confusion_image
 
         matrices = [metric.matrix for metric in self.model.task_metrics if hasattr(metric, "matrix")]
         if not matrices:

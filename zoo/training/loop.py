@@ -136,9 +136,7 @@ def run(settled: Resolved, path: Path | None = None, quiet: bool = False) -> Run
     from zoo.inputs.data import build_stage
     from zoo.inputs.pipeline import evaluation
 
-    stage = build_stage(
-        spec, entry.view, bundle.config.parts(), settled.inputs, directory.info.static_columns
-    )
+    stage = build_stage(spec, entry.view, bundle.config.parts(), settled.inputs, spec.record_static)
     keras.mixed_precision.set_global_policy(
         "mixed_bfloat16" if options.mixed_precision == "bfloat16" else "float32"
     )

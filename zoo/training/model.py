@@ -39,7 +39,7 @@ class Trainable(keras.Model):
             found |= metric.result()
         return found
 
-    def _losses(self, inputs, targets, training):
+    def _object_losses(self, inputs, targets, training):
         outputs = self.network(inputs, training=training)
         objects = self.task.loss(self.network, outputs, targets)
         return outputs, objects
@@ -50,7 +50,7 @@ class Trainable(keras.Model):
         replicas = self.distribute_strategy.num_replicas_in_sync
         variables = self.network.trainable_variables
         with tf.GradientTape() as tape:
-            outputs, objects = self._losses(inputs, targets, True)
+            outputs, objects = self._object_losses(inputs, targets, True)
             # Replicas hold equally many objects, so the mean of their means is the global mean.
             loss = tf.reduce_mean(objects * weight)
             penalty = sum((tf.reduce_sum(item) for item in self.network.losses), tf.constant(0.0))
@@ -91,7 +91,7 @@ class Trainable(keras.Model):
     def test_step(self, data):
         """Update the metrics on a batch ``(inputs, targets, sample_weight)``."""
         inputs, targets, weight = data
-        outputs, objects = self._losses(inputs, targets, False)
+        outputs, objects = self._object_losses(inputs, targets, False)
         self.loss_metric.update_state(objects, weight)
         for metric in self.task_metrics:
             metric.update_state(targets, outputs, weight)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfrecords import command
 from tfrecords.errors import UsageError
-from zoo.inputs.data import build_stage, check_compatible
+from zoo.inputs.data import check_compatible
 
 BATCH = 256
 
@@ -144,10 +144,7 @@ def predict(run, data, *, source: str | None = None, day: float = float("inf"), 
         )
     opened = open_source(paths, source, static_columns=[item.name for item in run.bundle.spec.static])
     check_compatible(run.bundle.spec, opened, where)
-    stage = build_stage(
-        run.bundle.spec, run.bundle.entry.view, run.bundle.config.parts(), run.bundle.inputs,
-        opened.static_columns,
-    )  # fmt: skip
+    stage = run.stage(column.name for column in opened.static_columns)
     from tfrecords.schema import encode
 
     columns, tables = run.task.columns(), []
@@ -177,7 +174,7 @@ def _predict_directory(run, path: Path, day: float, quiet: bool):
     directory = RecordDirectory(path)
     check_compatible(run.bundle.spec, directory.info, str(path))
     examples = Examples(directory, np.arange(len(directory)), run.bundle.spec)
-    stage = run.stage(directory)
+    stage = run.stage(column.name for column in directory.info.static_columns)
     values, observations = run.predictor(examples, stage, day=day, quiet=quiet, label="predicting")
     return _table(examples.ids(), values, observations, run.task.columns(), run)
 

@@ -63,15 +63,12 @@ class Run:
 
         return Predictor(self.network, self.task)
 
-    def stage(self, directory):
-        """Give stage 1 for a record directory."""
+    def stage(self, static_names):
+        """Give stage 1 for records whose static columns have the names ``static_names``."""
         from zoo.inputs.data import build_stage
 
         bundle = self.bundle
-        return build_stage(
-            bundle.spec, bundle.entry.view, bundle.config.parts(), bundle.inputs,
-            directory.info.static_columns,
-        )  # fmt: skip
+        return build_stage(bundle.spec, bundle.entry.view, bundle.config.parts(), bundle.inputs, static_names)
 
     def predict(self, data, **options):
         """Predict every object of a source, see `zoo.predict`."""

@@ -1,0 +1,198 @@
+"""Predictions on the test split at every evaluation day, and the report on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tfrecords.errors import DataError, UsageError
+from zoo.training import files
+from zoo.training.run import Run, load_run
+
+DAYS = (*(float(2**power) for power in range(12)), float("inf"))
+"""Days after the reference time, and the whole light curve."""
+
+CLASS_WEIGHTS = {"plasticc": {"TDE": 2.0, "KN": 2.0}}
+"""Weights of the weighted log-loss where a survey's challenge fixed them; 1 for every other class."""
+
+DRAWN = 8
+"""Test objects that are drawn with their probabilities."""
+
+
+def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redraw: bool = False,
+             quiet: bool = True) -> Path:  # fmt: skip
+    """Score runs on a split at every evaluation day and write tables and plots.
+
+    Parameters
+    ----------
+    runs : path, Run, or list of these
+        One run gives its report; several give theirs and a comparison.
+    days : sequence of float
+        Days after the reference time; infinity is the whole light curve.
+    data : path, optional
+        Another record directory of the same survey; the run's own data when absent.
+    split : {"test", "validation", "train", "all"}
+    out : path, optional
+        Directory of the comparison, or of a report on other data.
+    redraw : bool
+        Draw from predictions that are there already, without models.
+    quiet : bool
+        No progress bar.
+
+    Returns
+    -------
+    Path
+        ``index.md`` of the report, or of the comparison of several runs.
+    """
+    from zoo.reports.classify import write_report
+
+    items = list(runs) if isinstance(runs, (list, tuple)) else [runs]
+    if not items:
+        raise UsageError("evaluate needs at least one run. Received: none")
+    places, index = [], None
+    for item in items:
+        path = item.path if isinstance(item, Run) else Path(item)
+        if redraw:
+            place = path
+        else:
+            run = load_run(item)
+            place = _place(run, data, split, out if len(items) == 1 else None)
+            _write_predictions(run, place, days, data, split, quiet)
+        index = write_report(place)
+        places.append(place)
+    if len(places) == 1:
+        return index
+    from zoo.reports.several import write_comparison
+
+    target = Path(out) if out else places[0].parent / ("comparison-" + "-".join(_stems(places)))
+    return write_comparison(places, target)
+
+
+def _stems(places) -> list[str]:
+    names = [place.name for place in places]
+    return [names[0], f"and-{len(names) - 1}-more"]
+
+
+def _place(run: Run, data, split: str, out) -> Path:
+    """Give the directory in which ``report/`` is written: the run's own for its own test split."""
+    if out is not None:
+        return Path(out)
+    if data is None and split == "test":
+        return run.path
+    return run.path / "evaluations" / f"{Path(data).resolve().name if data else 'own'}-{split}"
+
+
+def _objects(run: Run, data, split: str):
+    """Give the labelled objects of a split of the run's data or of another directory."""
+    from tfrecords.reader import RecordDirectory
+    from zoo.inputs.data import Examples, check_compatible
+    from zoo.training.loop import sample_directory
+
+    own = data is None
+    path = Path(data if data is not None else run.run_config.data or sample_directory())
+    directory = RecordDirectory(path)
+    spec = run.bundle.spec
+    check_compatible(spec, directory.info, str(path))
+    if own and directory.info.fingerprint != spec.fingerprint:
+        raise DataError(
+            f"{path}: these are no longer the data the run was trained on; name other data with --data. "
+            f"Valid: fingerprint {spec.fingerprint}. Received: {directory.info.fingerprint}"
+        )
+    if split == "all":
+        indices = np.arange(len(directory))
+    else:
+        fold = (run.run_config.fold or 0) if directory.info.folds else None
+        indices = directory.split_indices(split, fold)
+    known = spec.labels.index(directory.index["class_id"][indices]) >= 0
+    if not known.any():
+        raise DataError(
+            f"{path}: the split {split!r} holds no object of the run's classes to score. "
+            f"Received: {len(indices)} objects"
+        )
+    return Examples(directory, indices[known], spec), directory
+
+
+def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: bool) -> None:
+    import pandas as pd
+
+    examples, directory = _objects(run, data, split)
+    stage = run.stage(column.name for column in directory.info.static_columns)
+    ids, spec = examples.ids(), run.bundle.spec
+    names = np.array(spec.classes, object)[examples.labels]
+    tables = []
+    for day in days:
+        label = "whole light curve" if np.isinf(day) else f"until day {day:g}"
+        values, observations = run.predictor(examples, stage, day=day, quiet=quiet, label=label)
+        table = pd.DataFrame({"object_id": ids, "class": names, "day": float(day)})
+        table["observations"] = observations
+        numbers = pd.DataFrame(values, columns=run.task.columns())
+        tables.append(pd.concat([table, numbers], axis=1))
+    table = pd.concat(tables, ignore_index=True)
+    files.atomic(
+        place / "report" / "predictions_by_day.parquet", lambda path: table.to_parquet(path, index=False)
+    )
+    curves = _drawn_light_curves(examples, directory, names)
+    if len(curves):
+        files.atomic(
+            place / "report" / "light_curves.parquet", lambda path: curves.to_parquet(path, index=False)
+        )
+    weights = CLASS_WEIGHTS.get(spec.survey)
+    if weights is not None:
+        weights = {name: weights[name] for name in spec.classes if name in weights} or None
+    settled = run.config
+    files.write_json(
+        place / "report" / "report_config.json",
+        {
+            "model": run.bundle.model,
+            "run": run.path.name,
+            "preset": settled.get("preset") or "",
+            "task": run.bundle.entry.task,
+            "classes": list(spec.classes),
+            "class_weights": weights,
+            "cautions": [f"{column.name}: {column.caution}" for column in spec.static if column.caution],
+            "survey": spec.survey,
+            "flux_unit": directory.info.flux_unit,
+            "seed": run.run_config.seed,
+            "fold": (run.run_config.fold or 0) if directory.info.folds else None,
+            "split": split,
+        },
+    )
+
+
+def _drawn_light_curves(examples, directory, names):
+    """Give the light curves of the first object of each of the most frequent classes."""
+    import pandas as pd
+
+    from zoo.inputs.transforms import DETECTED, TRIGGER
+
+    labels, counts = np.unique(names, return_counts=True)
+    drawn = []
+    for label in labels[np.argsort(-counts, kind="stable")][:DRAWN]:
+        place = int(np.flatnonzero(names == label)[0])
+        record = directory.record(int(examples.indices[place]))
+        if record.lc is None or not len(record.lc.time):
+            continue
+        flags = record.lc.flags
+        for bit in (TRIGGER, DETECTED):
+            if (flags & bit).any():
+                reference = record.lc.time[flags & bit > 0].min()
+                break
+        else:
+            reference = record.lc.time.min()
+        bands = np.array([band.name for band in directory.info.bands], object)
+        drawn.append(
+            pd.DataFrame(
+                {
+                    "object_id": record.object_id,
+                    "class": label,
+                    "mjd": record.lc.time,
+                    "time_from_ref": record.lc.time - reference,
+                    "band": bands[record.lc.band],
+                    "flux": record.lc.flux,
+                    "flux_err": record.lc.flux_err,
+                    "flags": flags.astype("int64"),
+                }
+            )
+        )
+    return pd.concat(drawn, ignore_index=True) if drawn else pd.DataFrame()

@@ -1,0 +1,238 @@
+"""Export: a SavedModel that takes raw light curves or serialized records, checked after writing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from tfrecords.errors import DataError, UsageError
+from zoo import views
+from zoo.training.run import Run, load_run
+
+TOLERANCE = 1e-5
+"""Largest difference between the written model and the network, on logits and probabilities."""
+
+
+def export(run, out=None, *, onnx=None, overwrite: bool = False) -> Path:
+    """Write a SavedModel with the signatures ``serve``, ``serve_examples`` and ``classes``.
+
+    ``serve`` takes raw padded arrays of any length: ``time`` (MJD, float64), ``flux``, ``flux_err``,
+    ``band`` (index), ``flags`` (bits), ``mask`` (batch, time), and the model's ``static`` columns;
+    ``serve_examples`` takes serialized records; ``classes`` takes nothing and gives names. A model with
+    computed features has no ``serve_examples``: records do not hold them, ``serve`` takes them as arrays.
+
+    Parameters
+    ----------
+    run : path or Run
+    out : path, optional
+        New directory; ``<run>/saved_model`` when absent, which is replaced.
+    onnx : path, optional
+        Write the network, from view tensors to outputs, as ONNX too (extra ``onnx``).
+    overwrite : bool
+        Replace ``out`` if it exists.
+
+    Returns
+    -------
+    Path
+        The SavedModel.
+
+    Raises
+    ------
+    DataError
+        If the reloaded SavedModel does not give the network's numbers.
+    """
+    import tensorflow as tf
+
+    run = load_run(run)
+    target = Path(out) if out is not None else run.path / "saved_model"
+    if out is not None and target.exists() and not overwrite:
+        raise UsageError(f"--out exists; choose another place or --overwrite. Received: {target}")
+    endpoints = _endpoints(run)
+    temporary = target.with_name(f".incomplete-{os.getpid()}-{target.name}")
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _write(run, endpoints, temporary)
+        _check(run, endpoints, tf.saved_model.load(str(temporary)), target)
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    if onnx is not None:
+        _write_onnx(run, Path(onnx))
+    return target
+
+
+def _endpoints(run: Run) -> dict:
+    """Give function and signature of every endpoint by name."""
+    import tensorflow as tf
+
+    from zoo.inputs import transforms
+
+    bundle, network, task = run.bundle, run.network, run.task
+    spec, parts = bundle.spec, bundle.config.parts()
+    raw = run.stage(column.name for column in spec.static)
+    records = run.stage(spec.record_static)
+
+    def answer(stage, curves, static, features):
+        prepared = stage.prepare(curves, static, features)
+        return task.answer(network, network(stage.tensors(prepared), training=False))
+
+    def no_features(count):
+        return tf.zeros([count, 0, 0])
+
+    def serve(inputs):
+        if "light_curve" in parts:
+            keys = ("time", "flux", "flux_err", "band", "flags", "mask")
+            curves = transforms.from_padded(*(inputs[key] for key in keys))
+        else:
+            curves = _no_light_curves(tf.shape(next(iter(inputs.values())), tf.int64)[0])
+        static = inputs["static"] if "static" in parts else tf.zeros([curves.count, 0])
+        prepared = raw.prepare(curves, static, _day_axis(inputs, spec))
+        tensors = raw.tensors(prepared)
+        if "features" in parts:
+            tensors["feature_set"] = inputs["feature_set"]
+        return task.answer(network, network(tensors, training=False))
+
+    def _day_axis(inputs, spec):
+        if "features" not in parts:
+            return no_features(0)
+        # One set a request: it stands for every day, and `feature_set` says whose tables apply.
+        return tf.repeat(inputs["features"][:, None], len(spec.feature_days), axis=1)
+
+    def serve_examples(examples):
+        curves, static = records.parse(examples)
+        return answer(records, curves, static, no_features(curves.count))
+
+    def classes():
+        return {
+            "classes": tf.constant(spec.classes),
+            "bands": tf.constant(spec.bands),
+            "static": tf.constant([column.name for column in spec.static], tf.string),
+        }
+
+    found = {"serve": (serve, [_serve_signature(spec, parts)])}
+    if "features" not in parts:
+        found["serve_examples"] = (serve_examples, [tf.TensorSpec([None], tf.string, "examples")])
+    found["classes"] = (classes, [])
+    return found
+
+
+def _no_light_curves(count):
+    import tensorflow as tf
+
+    from zoo.inputs.transforms import LightCurves
+
+    kinds = (tf.float64, tf.int32, tf.float32, tf.float32, tf.int32, tf.int64)
+    return LightCurves(*(tf.zeros([0], kind) for kind in kinds), count)
+
+
+def _serve_signature(spec, parts) -> dict:
+    import tensorflow as tf
+
+    signature = {}
+    if "light_curve" in parts:
+        kinds = {"time": tf.float64, "flux": tf.float32, "flux_err": tf.float32, "band": tf.int32,
+                 "flags": tf.int32, "mask": tf.bool}  # fmt: skip
+        signature |= {key: tf.TensorSpec([None, None], kind, key) for key, kind in kinds.items()}
+    if "static" in parts:
+        signature["static"] = tf.TensorSpec([None, len(spec.static)], tf.float32, "static")
+    if "features" in parts:
+        signature["features"] = tf.TensorSpec([None, len(spec.features)], tf.float32, "features")
+        signature["feature_set"] = tf.TensorSpec([None], tf.int32, "feature_set")
+    return signature
+
+
+def _write(run: Run, endpoints: dict, path: Path) -> None:
+    import keras
+
+    archive = keras.export.ExportArchive()
+    archive.track(run.network)
+    for name, (function, signature) in endpoints.items():
+        archive.add_endpoint(name, function, input_signature=signature)
+    archive.write_out(str(path), verbose=False)
+
+
+def _examples(run: Run, objects: int = 5):
+    """Make objects of different lengths, one without observations, as arrays and as records."""
+    from tfrecords.schema import LightCurve, Record, encode
+
+    rng = np.random.default_rng(0)
+    spec, longest = run.bundle.spec, 4 * objects
+    size = np.arange(objects) * 4
+    mask = np.arange(longest) < size[:, None]
+    time = np.sort(60000 + 300 * rng.random((objects, longest)), axis=1)
+    arrays = {
+        "time": time,
+        "flux": (100 * rng.standard_normal((objects, longest))).astype("float32"),
+        "flux_err": (1 + 10 * rng.random((objects, longest))).astype("float32"),
+        "band": rng.integers(0, len(spec.bands), (objects, longest)).astype("int32"),
+        "flags": rng.integers(0, 2, (objects, longest)).astype("int32"),
+        "mask": mask,
+        "static": rng.random((objects, len(spec.static))).astype("float32"),
+        "features": rng.standard_normal((objects, len(spec.features))).astype("float32"),
+        "feature_set": np.zeros(objects, "int32"),
+    }
+    arrays = {key: np.where(mask, value, 0).astype(value.dtype) if value.shape == mask.shape and key != "mask"
+              else value for key, value in arrays.items()}  # fmt: skip
+    columns = [spec.record_static.index(column.name) for column in spec.static]
+    records = []
+    for place, count in enumerate(size):
+        static = np.zeros(len(spec.record_static), "float32")
+        static[columns] = arrays["static"][place]
+        kinds = {"time": "f8", "band": "u1", "flux": "f4", "flux_err": "f4", "flags": "u1"}
+        curve = LightCurve(**{key: arrays[key][place, :count].astype(kind) for key, kind in kinds.items()})
+        record = Record(str(place), spec.survey, -1, lc=curve, static=static if len(static) else None)
+        records.append(encode(record))
+    return arrays, records
+
+
+def _check(run: Run, endpoints: dict, loaded, target: Path) -> None:
+    """Compare the reloaded signatures with the network, and ``serve`` with ``serve_examples``."""
+    import tensorflow as tf
+
+    arrays, records = _examples(run)
+    inputs = {key: tf.constant(arrays[key]) for key in endpoints["serve"][1][0]}
+    expected = endpoints["serve"][0](inputs)
+    answers = {"serve": loaded.signatures["serve"](**inputs)}
+    if "serve_examples" in endpoints:
+        answers["serve_examples"] = loaded.signatures["serve_examples"](tf.constant(records))
+    for name, outputs in answers.items():
+        for key, value in expected.items():
+            ours, theirs = value.numpy(), outputs[key].numpy()
+            difference = float(np.max(np.abs(ours.astype("float64") - theirs)))
+            if not difference <= TOLERANCE:
+                raise DataError(
+                    f"{target}: signature {name!r} does not give the network's {key!r} after reloading. "
+                    f"Valid: a difference <= {TOLERANCE}. Received: {difference}"
+                )
+    names = [name.decode() for name in loaded.signatures["classes"]()["classes"].numpy()]
+    if names != list(run.bundle.spec.classes):
+        raise DataError(f"{target}: signature 'classes' gives other names. Received: {names}")
+
+
+def _write_onnx(run: Run, path: Path) -> None:
+    import keras
+
+    try:
+        import onnx  # noqa: F401
+        import tf2onnx  # noqa: F401
+    except ImportError:
+        raise UsageError("--onnx needs the extra: pip install 'timedomain-zoo[onnx]'. Received: no onnx") from None
+    bundle = run.bundle
+    length = views.sizes(bundle.spec.model_info())
+    signature = {
+        name: keras.InputSpec(shape=[length.get(axis) for axis in axes], dtype=kind, name=name)
+        for name, (axes, kind) in views.tensors(bundle.entry.view, bundle.config.parts()).items()
+    }
+    from zoo.training import files
+
+    files.atomic(
+        path,
+        lambda temporary: run.network.export(
+            str(temporary), format="onnx", input_signature=[signature], verbose=False
+        ),
+    )
