@@ -93,7 +93,11 @@ def row_problem(rows: dict[str, np.ndarray]) -> str:
     band, detected = rows["passband"], rows["detected"]
     for name, good, rule in (
         ("mjd", np.isfinite(rows["mjd"]), "is a finite time"),
-        ("passband", np.isin(band, range(len(BANDS))), f"is one of 0-{len(BANDS) - 1}"),
+        (
+            "passband",
+            (band >= 0) & (band < len(BANDS)) & (band == np.floor(band)),
+            f"is one of 0-{len(BANDS) - 1}",
+        ),
         ("flux", np.isfinite(flux), "is finite"),
         ("flux_err", np.isfinite(error) & (error > 0), "is finite and positive"),
         ("detected", (detected == 0) | (detected == 1), "is 0 or 1"),

@@ -13,7 +13,7 @@ import numpy as np
 
 from tfrecords.errors import DataError
 
-_BLOCK_BYTES = 4 << 20
+_BLOCK_BYTES = 1 << 20
 _BATCH_ROWS = 1 << 16
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 
@@ -106,8 +106,8 @@ def _batches(path: Path, header: Sequence[str], kinds: Mapping) -> Iterator:
     if _kind(path) == _PARQUET:
         import pyarrow.parquet
 
-        with pa.parquet.ParquetFile(path) as file:
-            yield from file.iter_batches(batch_size=_BATCH_ROWS, columns=list(kinds))
+        with pa.parquet.ParquetFile(path, pre_buffer=False) as file:
+            yield from file.iter_batches(batch_size=_BATCH_ROWS, columns=list(kinds), use_threads=False)
         return
     import pyarrow.csv
 

@@ -7,6 +7,7 @@ bytes; TensorFlow itself promises no order.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 from tfrecords.errors import DataError
@@ -39,7 +40,12 @@ def encode_entry(key: str, value: Feature) -> bytes:
     else:
         packed = b"".join(_varint(number & 0xFFFFFFFFFFFFFFFF) for number in value)
         feature = _block(b"\x1a", _block(b"\x0a", packed))
-    return _block(b"\x0a", _block(b"\x0a", key.encode()) + _block(b"\x12", feature))
+    return _block(b"\x0a", _key(key) + _block(b"\x12", feature))
+
+
+@functools.lru_cache(maxsize=256)
+def _key(key: str) -> bytes:
+    return _block(b"\x0a", key.encode())
 
 
 def encode_example(features: Mapping[str, Feature]) -> bytes:

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from data_tools import plasticc
+from data_tools import plasticc, tables
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory, read_ledger
 
@@ -49,6 +49,13 @@ def test_bad_values_quarantine_the_object(pair, capsys, column, value, reason):
     error = capsys.readouterr().err
     assert f"object {object_id}" in error
     assert reason in error
+
+
+def test_the_data_row_is_right_beyond_the_first_piece(pair, monkeypatch):
+    monkeypatch.setattr(tables, "_BLOCK_BYTES", 400)
+    pair.rows_of(pair.ids[30])[0]["flux"] = "nan"
+    row = pair.rows.index(pair.rows_of(pair.ids[30])[0])
+    assert f"data row {row + 1}:" in _outcomes(pair.convert())[pair.ids[30]][1]
 
 
 def test_infinite_metadata_quarantines_the_object(pair):

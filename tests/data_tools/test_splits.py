@@ -57,6 +57,11 @@ def test_small_classes_can_still_be_trained_on(count):
     assert Counter(names)["test"] == (count > 1)
 
 
+def test_a_large_fraction_leaves_one_to_train_on():
+    names = Partitioning(test_fraction=0.95, validation_fraction=0.04).assign(list("abc"), np.full(3, 53))
+    assert Counter(names)["train"] == 1
+
+
 def test_unlabelled_objects_are_for_test():
     names = Partitioning(folds=2).assign(["a", "b", "c"], np.array([-1, 90, -1]))
     assert names.tolist()[::2] == ["test", "test"]

@@ -13,7 +13,7 @@ from tfrecords import writer as writer_module
 from tfrecords.errors import DataError, UsageError
 from tfrecords.framing import frame, read_frames
 from tfrecords.reader import RecordDirectory, read_ledger
-from tfrecords.schema import encode
+from tfrecords.schema import encode, encode_id
 from tfrecords.writer import DatasetWriter
 
 
@@ -101,6 +101,16 @@ def test_find_explains(directory):
         records.find("obj5x")
     with pytest.raises(DataError, match=r"quarantined.*flux is"):
         records.find("bad")
+
+
+def test_find_is_not_misled_by_an_id_inside_an_array(tmp_path, settings, make_record):
+    trap = make_record(4)
+    needle = encode_id("obj8")
+    trap.targets = {"t0": np.frombuffer(needle + bytes(-len(needle) % 8), "<f8")}
+    with DatasetWriter(tmp_path / "d", **settings) as writer:
+        writer.write(trap, "train")
+        writer.write(make_record(8), "train")
+    assert RecordDirectory(tmp_path / "d").find("obj8") == 1
 
 
 @pytest.mark.parametrize("outcome", ["write", "skip", "quarantine"])
