@@ -62,5 +62,6 @@ def gradients(function, variables) -> list:
 
     with tf.GradientTape() as tape:
         value = function()
-    found = tape.gradient(value, [variable.value for variable in variables])
+    variables = [variable.value for variable in variables]
+    found = tape.gradient(value, variables, unconnected_gradients="zero")
     return [tf.convert_to_tensor(gradient).numpy() for gradient in found]

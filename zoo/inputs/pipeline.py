@@ -92,8 +92,9 @@ def training(examples, stage, batch_size: int, *, sampling: str, seed: int, chun
         return tf.data.Dataset.from_tensor_slices(order).map(cut)
 
     dataset = tf.data.Dataset.from_generator(chunks, output_signature=_signature(stage, extra))
-    dataset = _options(dataset.prefetch(1).flat_map(expand).skip(first_step % chunk_batches).prefetch(4))
-    return dataset, stream.epoch_size
+    dataset = dataset.prefetch(1).flat_map(expand).skip(first_step % chunk_batches)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    return _options(dataset.prefetch(4)), stream.epoch_size
 
 
 def _set_batch(element, batch_size: int):
@@ -163,4 +164,6 @@ def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), c
         return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [-1, batch_size])).map(cut)
 
     dataset = tf.data.Dataset.from_generator(chunks, output_signature=_signature(stage, extra))
-    return _options(dataset.prefetch(1).flat_map(expand).prefetch(4)), padded // batch_size
+    steps = padded // batch_size
+    dataset = dataset.prefetch(1).flat_map(expand).apply(tf.data.experimental.assert_cardinality(steps))
+    return _options(dataset.prefetch(4)), steps

@@ -37,7 +37,9 @@ class SelfAttention(keras.layers.Layer):
     """Scaled dot-product self-attention with biased projections.
 
     ``softmax(q·kᵀ/√d_h + bias)·v`` for every head, heads concatenated, then an output projection; the
-    width of input and output is ``num_heads · head_dim``.
+    width of input and output is ``num_heads · head_dim``. The key bias adds one number to all scores of a
+    query, which the softmax cancels: it is kept because published weights have it, and never computed, so
+    that its gradient is exactly zero instead of rounding noise that an optimizer would amplify.
 
     Parameters
     ----------
@@ -98,11 +100,11 @@ class SelfAttention(keras.layers.Layer):
         """
         width = self.num_heads * self.head_dim
         kernel = ops.concatenate([self.query_kernel, self.key_kernel, self.value_kernel], axis=1)
-        offset = ops.concatenate([self.query_bias, self.key_bias, self.value_bias], axis=0)
-        projected = ops.matmul(tokens, kernel) + offset
-        query = self._heads(projected[..., :width] * (1.0 / math.sqrt(self.head_dim)))
+        projected = ops.matmul(tokens, kernel)
+        query = (projected[..., :width] + self.query_bias) * (1.0 / math.sqrt(self.head_dim))
+        query = self._heads(query)
         key = self._heads(projected[..., width : 2 * width])
-        value = self._heads(projected[..., 2 * width :])
+        value = self._heads(projected[..., 2 * width :] + self.value_bias)
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         if bias is not None:
             scores = scores + bias
@@ -114,7 +116,7 @@ class SelfAttention(keras.layers.Layer):
     def first(self, tokens, bias=None, training=None):
         """Attend from the first token only: the same numbers as ``call(...)[:, :1]`` with less work.
 
-        Keys and values are never formed. Per head, q·(W_k x + b_k) = (W_kᵀ q)·x + q·b_k and
+        Keys and values are never formed: per head, q·(W_k x) = (W_kᵀ q)·x and
         Σ a (W_v x + b_v) = W_v (Σ a x) + b_v Σ a.
         """
         heads, size = self.num_heads, self.head_dim
@@ -124,9 +126,7 @@ class SelfAttention(keras.layers.Layer):
         query = ops.reshape(query * (1.0 / math.sqrt(size)), (batch, heads, size))
         key_kernel = ops.reshape(self.key_kernel, (width, heads, size))
         probe = ops.einsum("bhe,dhe->bhd", query, key_kernel)
-        # Without effect on the softmax, but the bias keeps the gradient (zero) that optimizers expect.
-        shift = ops.sum(query * ops.reshape(self.key_bias, (heads, size)), axis=-1)[..., None]
-        scores = ops.matmul(probe, ops.transpose(tokens, (0, 2, 1))) + shift
+        scores = ops.matmul(probe, ops.transpose(tokens, (0, 2, 1)))
         if bias is not None:
             scores = scores + bias[:, 0]
         weights = ops.softmax(scores, axis=-1)

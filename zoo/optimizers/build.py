@@ -54,6 +54,9 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 def optimizer(run, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     """Give the optimizer of a run configuration.
 
+    ``clip_norm`` is not its business: Keras clips on each replica before gradients are added up, which is
+    another number than the norm of the whole gradient. The train step does it.
+
     Parameters
     ----------
     run : RunConfig
@@ -63,7 +66,7 @@ def optimizer(run, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     if run.schedule in ("cosine", "exponential") or run.warmup_epochs:
         warmup = round(run.warmup_epochs * steps_per_epoch)
         rate = Schedule(run.schedule, rate, warmup, run.epochs * steps_per_epoch, run.final_rate)
-    common = {"learning_rate": rate, "global_clipnorm": run.clip_norm}
+    common = {"learning_rate": rate}
     moments = {"beta_1": run.beta_1, "beta_2": run.beta_2, "epsilon": run.epsilon}
     if run.optimizer == "adam":
         return Adam(**common, **moments)

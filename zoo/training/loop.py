@@ -150,7 +150,7 @@ def run(settled: Resolved, path: Path | None = None, quiet: bool = False) -> Run
             else:
                 lines = []
             dataset, steps = _training_data(splits["train"], stage, settled, state)
-            model = _compiled(Trainable(network, task), options, steps)
+            model = _compiled(Trainable(network, task, options.clip_norm), options, steps)
         if path is None:
             path = _start(settled, directory, spec, splits)
         else:

@@ -16,11 +16,13 @@ class Trainable(keras.Model):
     network : keras.Model
         Built.
     task : zoo.tasks.base.Task
+    clip_norm : float, optional
+        Largest norm of the whole gradient, over all replicas.
     """
 
-    def __init__(self, network, task):
+    def __init__(self, network, task, clip_norm: float | None = None):
         super().__init__(autocast=False)
-        self.network, self.task = network, task
+        self.network, self.task, self.clip_norm = network, task, clip_norm
         self.loss_metric = keras.metrics.Mean("loss")
         self.bad_steps = keras.metrics.Sum("bad_steps")
         self.task_metrics = task.metrics(network)
@@ -32,6 +34,11 @@ class Trainable(keras.Model):
 
     def call(self, inputs, training=None):
         return self.network(inputs, training=training)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Everything is built already; under a strategy Keras (3.15) would add up the replicas' batches
+        # here, which booleans refuse.
+        return
 
     def get_metrics_result(self):
         found = {"loss": self.loss_metric.result(), "bad_steps": self.bad_steps.result()}
@@ -55,8 +62,12 @@ class Trainable(keras.Model):
             loss = tf.reduce_mean(objects * weight)
             penalty = sum((tf.reduce_sum(item) for item in self.network.losses), tf.constant(0.0))
             scaled = (loss + penalty) / replicas
-        gradients = tape.gradient(scaled, [variable.value for variable in variables])
+        gradients = tape.gradient(
+            scaled, [variable.value for variable in variables], unconnected_gradients="zero"
+        )
         gradients, bad = self._guarded(scaled, gradients)
+        if self.clip_norm is not None:
+            gradients = self._clipped(gradients)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         good = tf.cast(bad == 0, tf.float32)
         self.loss_metric.update_state(tf.where(tf.math.is_finite(objects), objects, 0.0), weight * good)
@@ -75,18 +86,22 @@ class Trainable(keras.Model):
         bad : tensor (), int32
             Number of replicas that were not finite; the same on all.
         """
-        gradients = [None if item is None else tf.convert_to_tensor(item) for item in gradients]
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         finite = tf.math.is_finite(loss)
         for gradient in gradients:
-            if gradient is not None:
-                finite &= tf.math.is_finite(tf.reduce_sum(tf.abs(gradient)))
+            finite &= tf.math.is_finite(tf.reduce_sum(tf.abs(gradient)))
         bad = tf.cast(~finite, tf.int32)
         if self.distribute_strategy.num_replicas_in_sync > 1:
             bad = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, bad)
-        gradients = [
-            None if item is None else tf.where(bad == 0, item, tf.zeros_like(item)) for item in gradients
-        ]
-        return gradients, bad
+        return [tf.where(bad == 0, item, tf.zeros_like(item)) for item in gradients], bad
+
+    def _clipped(self, gradients):
+        """Scale this replica's part of the gradient by min(1, clip_norm / norm of the sum over replicas)."""
+        whole = gradients
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            whole = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, whole)
+        factor = tf.minimum(1.0, self.clip_norm / tf.maximum(tf.linalg.global_norm(whole), 1e-30))
+        return [item * tf.cast(factor, item.dtype) for item in gradients]
 
     def test_step(self, data):
         """Update the metrics on a batch ``(inputs, targets, sample_weight)``."""
