@@ -95,7 +95,7 @@ class Stage:
         if key is not None and config.drop_fraction > 0:
             curves = augment.drop_observations(curves, config.drop_fraction, key + 1)
         curves = transforms.relative_time(curves, origin)
-        static = tf.gather(static, self.static_columns, axis=1)
+        static = tf.gather(static, tf.constant(self.static_columns, tf.int32), axis=1)
         if config.missing_rules:
             rules = {place: list(values) for place, values in enumerate(self.missing) if values}
             static = build.static_values(static, rules)
