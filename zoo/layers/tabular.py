@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from zoo.layers.activations import gelu
 from zoo.layers.initializers import dense
 
 
@@ -84,7 +85,7 @@ class NormHead(keras.layers.Layer):
         """Turn (batch, width) into logits (batch, class)."""
         values = self.norm(embedding)
         for layer in self.hidden:
-            values = ops.gelu(layer(values), approximate=False)
+            values = gelu(layer(values))
             values = self.dropout(values, training=training)
         return self.output_layer(values)
 

@@ -28,15 +28,18 @@ class TimeModulation(keras.layers.Layer):
         M.
     max_period : float
         T in days.
+    initial_std : float
+        Standard deviation of the initial A and B.
     """
 
-    def __init__(self, bands, width, harmonics=64, max_period=1500.0, **kwargs):
+    def __init__(self, bands, width, harmonics=64, max_period=1500.0, initial_std=1.0, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.settings = {
             "bands": bands,
             "width": width,
             "harmonics": harmonics,
             "max_period": max_period,
+            "initial_std": initial_std,
         }
 
     def build(self, embedding_shape, time_shape=None):
@@ -46,7 +49,7 @@ class TimeModulation(keras.layers.Layer):
         self.kernel = self.add_weight(
             name="kernel",
             shape=(bands, 2 * harmonics, 2 * width),
-            initializer=keras.initializers.RandomNormal(stddev=1.0),
+            initializer=keras.initializers.RandomNormal(stddev=self.settings["initial_std"]),
         )
 
     def call(self, embedding, time):

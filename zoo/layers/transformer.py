@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from zoo.layers.activations import gelu
 from zoo.layers.attention import SelfAttention, key_bias
 from zoo.layers.initializers import dense
 
@@ -56,7 +57,7 @@ class EncoderBlock(keras.layers.Layer):
         self.ffn_out.build((*input_shape[:-1], self.ffn_in.units))
 
     def _feed_forward(self, tokens, training):
-        hidden = ops.gelu(self.ffn_in(self.ffn_norm(tokens)), approximate=False)
+        hidden = gelu(self.ffn_in(self.ffn_norm(tokens)))
         hidden = self.ffn_out(self.dropout(hidden, training=training))
         return tokens + self.dropout(hidden, training=training)
 

@@ -217,22 +217,49 @@ def _check(run: Run, endpoints: dict, loaded, target: Path) -> None:
 def _write_onnx(run: Run, path: Path) -> None:
     import keras
 
+    from zoo.training import files
+
     try:
-        import onnx  # noqa: F401
+        import onnxruntime
         import tf2onnx  # noqa: F401
     except ImportError:
-        raise UsageError("--onnx needs the extra: pip install 'timedomain-zoo[onnx]'. Received: no onnx") from None
+        raise UsageError(
+            "--onnx needs the extra: pip install 'timedomain-zoo[onnx]'. Received: not installed"
+        ) from None
     bundle = run.bundle
     length = views.sizes(bundle.spec.model_info())
     signature = {
         name: keras.InputSpec(shape=[length.get(axis) for axis in axes], dtype=kind, name=name)
         for name, (axes, kind) in views.tensors(bundle.entry.view, bundle.config.parts()).items()
     }
-    from zoo.training import files
 
-    files.atomic(
-        path,
-        lambda temporary: run.network.export(
-            str(temporary), format="onnx", input_signature=[signature], verbose=False
-        ),
-    )
+    def write(temporary: Path) -> None:
+        run.network.export(str(temporary), format="onnx", input_signature=[signature], verbose=False)
+        _check_onnx(run, onnxruntime.InferenceSession(str(temporary)), path)
+
+    files.atomic(path, write)
+
+
+def _check_onnx(run: Run, session, path: Path) -> None:
+    """Compare the ONNX session with the network on objects of different lengths."""
+    import tensorflow as tf
+
+    from zoo.inputs import transforms
+
+    arrays, _ = _examples(run)
+    keys = ("time", "flux", "flux_err", "band", "flags", "mask")
+    curves = transforms.from_padded(*(tf.constant(arrays[key]) for key in keys))
+    stage = run.stage(column.name for column in run.bundle.spec.static)
+    days = len(run.bundle.spec.feature_days)
+    features = tf.repeat(tf.constant(arrays["features"])[:, None], days, axis=1)
+    tensors = stage.tensors(stage.prepare(curves, tf.constant(arrays["static"]), features))
+    expected = run.network(tensors, training=False)
+    wanted = {item.name for item in session.get_inputs()}
+    found = session.run(None, {key: value.numpy() for key, value in tensors.items() if key in wanted})
+    for value in (np.asarray(expected[head]) for head in run.network.heads):
+        closest = min(np.abs(value - other).max() for other in found if other.shape == value.shape)
+        if not closest <= TOLERANCE:
+            raise DataError(
+                f"{path}: the ONNX model does not give the network's logits. "
+                f"Valid: a difference <= {TOLERANCE}. Received: {closest}"
+            )

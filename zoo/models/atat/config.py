@@ -31,6 +31,9 @@ class AtatConfig:
         Learned Fourier modulation a band, or the fixed sinusoid of the ablation.
     harmonics : int
         Harmonics of the modulation.
+    modulation_std : float
+        Standard deviation of the modulation's initial weights; 1 as published, which gives tokens of
+        √harmonics and blocks that matter little at first.
     max_period : float
         Longest period in days, of either encoding.
     band_embedding : bool
@@ -73,6 +76,7 @@ class AtatConfig:
     tab_head_dim: int = 32
     time_encoding: Literal["modulation", "sinusoid"] = "modulation"
     harmonics: int = 64
+    modulation_std: float = 1.0
     max_period: float = 1500.0
     band_embedding: bool = False
     use_flux_err: bool = False
@@ -94,7 +98,7 @@ class AtatConfig:
         for key in ("num_heads", "head_dim", "layers", "tab_num_heads", "tab_head_dim", "harmonics"):
             if getattr(self, key) < 1:
                 raise UsageError(f"{key} must be at least 1. Received: {getattr(self, key)}")
-        for key in ("max_period", "flux_scale"):
+        for key in ("max_period", "flux_scale", "modulation_std"):
             if not getattr(self, key) > 0:
                 raise UsageError(f"{key} must be positive. Received: {getattr(self, key)}")
         for key in ("dropout", "head_dropout"):

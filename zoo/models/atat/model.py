@@ -86,6 +86,7 @@ class Atat(keras.Model):
             return TimeModulation(
                 harmonics=config.harmonics,
                 max_period=config.max_period,
+                initial_std=config.modulation_std,
                 name="modulation",
                 **settings,
             )
