@@ -98,13 +98,13 @@ class SelfAttention(keras.layers.Layer):
         -------
         tensor (batch, token, width)
         """
-        width = self.num_heads * self.head_dim
-        kernel = ops.concatenate([self.query_kernel, self.key_kernel, self.value_kernel], axis=1)
-        projected = ops.matmul(tokens, kernel)
-        query = (projected[..., :width] + self.query_bias) * (1.0 / math.sqrt(self.head_dim))
-        query = self._heads(query)
-        key = self._heads(projected[..., width : 2 * width])
-        value = self._heads(projected[..., 2 * width :] + self.value_bias)
+        # One product for all three, the scale inside the kernel, and a split instead of slices: the gradient
+        # of a split is one concatenation, that of a slice an array of zeros each.
+        scale = 1.0 / math.sqrt(self.head_dim)
+        kernel = ops.concatenate([self.query_kernel * scale, self.key_kernel, self.value_kernel], axis=1)
+        query, key, value = ops.split(ops.matmul(tokens, kernel), 3, axis=-1)
+        query = self._heads(query + self.query_bias * scale)
+        key, value = self._heads(key), self._heads(value + self.value_bias)
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         if bias is not None:
             scores = scores + bias

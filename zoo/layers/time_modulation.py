@@ -65,7 +65,7 @@ class TimeModulation(keras.layers.Layer):
         -------
         tensor (band, slot, width)
         """
-        harmonics, width = self.settings["harmonics"], self.settings["width"]
+        harmonics = self.settings["harmonics"]
         order = ops.arange(harmonics, dtype="float32")
         angle = ops.cast(time, "float32")[..., None] * (
             order * (2.0 * math.pi / self.settings["max_period"])
@@ -73,8 +73,8 @@ class TimeModulation(keras.layers.Layer):
         waves = ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)
         kernel = ops.cast(self.kernel, self.compute_dtype)
         series = ops.matmul(ops.cast(waves, self.compute_dtype), kernel)
-        embedding = ops.cast(embedding, self.compute_dtype)
-        return embedding * series[..., :width] + series[..., width:]
+        factor, offset = ops.split(series, 2, axis=-1)
+        return ops.cast(embedding, self.compute_dtype) * factor + offset
 
     def compute_output_shape(self, embedding_shape, time_shape=None):
         return embedding_shape
