@@ -5,10 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("ZOO_SHARED", ROOT.parent / "shared"))
+
+
+def pytest_configure(config):
+    """Let pass what the libraries under the project warn of and the project cannot change."""
+    for message in ("__array__ implementation doesn't accept a copy keyword:DeprecationWarning",):
+        config.addinivalue_line("filterwarnings", f"ignore:{message}")
 
 
 def shared(relative: str) -> Path:
@@ -23,3 +30,32 @@ def shared(relative: str) -> Path:
 def shared_fixture():
     """The function `shared` as a fixture."""
     return shared
+
+
+def make_records(path: Path) -> Path:
+    """Convert the tiny PLAsTiCC pair, in two folds and a test set, and add a derived group ``features``.
+
+    The group holds five columns at days 8, 128 and infinity: random numbers of each object that drift with
+    the day, one column constant, one with many missing values.
+    """
+    from data_tools import plasticc
+    from tfrecords.derived import DerivedWriter
+    from tfrecords.reader import RecordDirectory
+
+    pair = sorted((ROOT / "tests" / "fixtures" / "plasticc_tiny").glob("*.csv.gz"))
+    plasticc.main([*map(str, pair), "--out", str(path), "--folds", "2", "--quiet"])
+    directory = RecordDirectory(path)
+    columns, days = [f"feature_{number}" for number in range(5)], (8.0, 128.0, float("inf"))
+    with DerivedWriter(directory, "features", columns, days, "1") as writer:
+        for number, object_id in enumerate(directory.ids(np.arange(len(directory)))):
+            values = np.random.default_rng(number).normal(size=(1, 5)) + np.arange(3)[:, None]
+            values[:, 3] = 7.0
+            values[:2, 4] = np.nan if number % 2 else values[:2, 4]
+            writer.append(object_id, values)
+    return path
+
+
+@pytest.fixture(scope="session")
+def records(tmp_path_factory) -> Path:
+    """A directory of 42 PLAsTiCC objects of 14 classes, two folds, with a derived group ``features``."""
+    return make_records(tmp_path_factory.mktemp("data") / "plasticc_tiny")

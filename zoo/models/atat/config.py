@@ -44,6 +44,8 @@ class AtatConfig:
         Compression of flux and flux error; the published model takes raw flux.
     flux_scale : float
         Flux unit of the asinh.
+    relative_flux : bool
+        Whether the embedding also sees the flux divided by the object's largest absolute flux.
     quantile : bool
         Whether tabular columns pass the quantile transform ("QFT"), or enter raw ("FT").
     quantiles : int
@@ -82,6 +84,7 @@ class AtatConfig:
     use_flux_err: bool = False
     flux_transform: Literal["none", "asinh"] = "none"
     flux_scale: float = 10.0
+    relative_flux: bool = False
     quantile: bool = True
     quantiles: int = 1000
     quantile_days: Literal["per_day", "last"] = "per_day"

@@ -45,7 +45,7 @@ class Atat(keras.Model):
         if config.uses("light_curve"):
             self.flux_scale = FluxScale(config.flux_transform, config.flux_scale, name="flux_scale")
             self.tokens = BandTokens(
-                self._time_encoding(), 2 if config.use_flux_err else 1, name="tokens", **shared
+                self._time_encoding(), self._channels(), name="tokens", **shared
             )
             self.encoder = TransformerEncoder(
                 config.layers,
@@ -78,6 +78,9 @@ class Atat(keras.Model):
     def _tab_width(self):
         config = self.config
         return self.width if config.combine_tokens else config.tab_num_heads * config.tab_head_dim
+
+    def _channels(self):
+        return 1 + self.config.use_flux_err + self.config.relative_flux
 
     def _time_encoding(self):
         config, policy = self.config, self.dtype_policy
@@ -140,6 +143,10 @@ class Atat(keras.Model):
         """Give the packed tokens (batch, time, width) of the light curve."""
         flux, flux_err = self.flux_scale(inputs["grid_flux"], inputs["grid_flux_err"])
         channels = [flux, flux_err] if self.config.use_flux_err else [flux]
+        if self.config.relative_flux:
+            raw = inputs["grid_flux"]
+            largest = ops.max(ops.abs(raw), axis=(1, 2), keepdims=True)
+            channels.append(raw / ops.where(largest > 0, largest, 1.0))
         return self.tokens(ops.stack(channels, axis=-1), inputs["grid_time"], inputs["pack_index"])
 
     def embed_light_curve(self, inputs, table=None, training=None):
