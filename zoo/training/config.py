@@ -47,8 +47,12 @@ class RunConfig:
         Name of the optimizer.
     learning_rate : float
         Its largest learning rate.
-    beta_1, beta_2, epsilon : float
-        Of Adam and its kind.
+    beta_1 : float
+        Decay of the first moment (momentum for ``sgd``).
+    beta_2 : float
+        Decay of the second moment.
+    epsilon : float
+        Added to the root of the second moment.
     weight_decay : float
         Decoupled weight decay, for ``adamw``.
     clip_norm : float, optional

@@ -21,12 +21,16 @@ class AtatConfig:
         Whether static columns enter the tabular branch.
     features : bool
         Whether computed features enter the tabular branch.
-    num_heads, head_dim : int
-        Heads and width of one head of the light-curve transformer.
+    num_heads : int
+        Heads of the light-curve transformer.
+    head_dim : int
+        Width of one of its heads.
     layers : int
         Blocks of either transformer.
-    tab_num_heads, tab_head_dim : int
-        Heads and width of one head of the tabular transformer.
+    tab_num_heads : int
+        Heads of the tabular transformer.
+    tab_head_dim : int
+        Width of one of its heads.
     time_encoding : {"modulation", "sinusoid"}
         Learned Fourier modulation a band, or the fixed sinusoid of the ablation.
     harmonics : int
@@ -62,8 +66,10 @@ class AtatConfig:
         With combined tokens: read the class token, or the first tabular token as the reference does.
     pooling : {"token", "average"}
         Light-curve embedding: class token, or mean over the valid tokens without it.
-    dropout, head_dropout : float
-        Rates in the transformers and in the fusion head.
+    dropout : float
+        Rate in the transformers.
+    head_dropout : float
+        Rate in the fusion head.
     initializer : {"normal", "orthogonal", "xavier"}
         Dense kernels; normal is N(0, 0.02).
     """

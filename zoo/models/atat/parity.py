@@ -42,9 +42,9 @@ def view(case: Case) -> dict[str, np.ndarray]:
 
 
 def _outputs(model, inputs):
-    """Give the logits under the reference's head names; combined tokens share one head."""
+    """Give the logits under the reference's head names; without a tabular branch two share one head."""
     logits = model(inputs, training=False)
-    if model.config.combine_tokens:
+    if model.config.combine_tokens or model.heads == ("lc",):
         return {"MLP": logits["lc"], "MLPMix": logits["lc"]}
     return {name: logits[head] for name, head in REFERENCE_HEADS.items() if head in logits}
 

@@ -42,8 +42,10 @@ def read_config(values: dict[str, Any]) -> tuple[dict[str, Any], ModelInfo]:
         raise DataError(
             f"emb_to_classifier must be token or avg. Received: {values['emb_to_classifier']!r}"
         )
+    # Without a table the reference's fusion head is its light-curve head.
+    objective = values["predict_obj"] if static or features else "lc"
     hparams = {
-        "objective": values["predict_obj"],
+        "objective": objective,
         "metadata": bool(static),
         "features": bool(features),
         "num_heads": values["num_heads"],
