@@ -1,0 +1,48 @@
+"""Building: the same variables every time, each under a path of its own, outputs of the stated shape."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo import registry
+
+
+def _shapes(network) -> dict[str, tuple]:
+    return {item.path.split("/", 1)[1]: tuple(item.shape) for item in network.variables}
+
+
+def test_the_seed_decides_the_weights_and_nothing_else(bench):
+    network, same, other = bench.network, bench.build(0), bench.build(1)
+    assert len(_shapes(network)) == len(network.variables), "two variables share a path"
+    assert _shapes(network) == _shapes(other)
+    assert network.count_params() == other.count_params() > 0
+    for ours, theirs in zip(network.get_weights(), same.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    pairs = zip(network.get_weights(), other.get_weights(), strict=True)
+    assert any((ours != theirs).any() for ours, theirs in pairs)
+
+
+def test_outputs_are_logits_of_every_class(bench):
+    inputs, _, _ = bench.batch()
+    for value in bench.outputs(inputs).values():
+        assert value.shape == (8, len(bench.spec.classes))
+        assert np.ptp(value, axis=0).max() > 1e-6, "all objects got the same answer"
+
+
+def test_parts_cover_what_is_trained(bench):
+    network = bench.network
+    parts = network.parts_of_model()
+    known = {id(variable) for variable in network.variables}
+    reached = {id(variable) for layer in parts.values() for variable in layer.variables}
+    assert reached <= known
+    lost = [variable.path for variable in network.trainable_variables if id(variable) not in reached]
+    assert not lost, "neither frozen nor reset by any part"
+
+
+def test_example_inputs_match_the_pipeline(bench):
+    inputs, _, _ = bench.batch()
+    config, info = bench.bundle.config, bench.spec.model_info()
+    example = registry.example_inputs(bench.example.model, config, info)
+    assert {key: (value.ndim, value.dtype) for key, value in example.items()} == {
+        key: (value.ndim, value.dtype) for key, value in inputs.items()
+    }

@@ -1,0 +1,58 @@
+"""Padding never changes an answer; neither does the order of rows where the view holds a set."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.cases import tensors
+from tests.cases.variants import ORDERED
+from tests.cases.workbench import assert_equal
+
+
+@pytest.fixture
+def batch(bench):
+    """Inputs with a short and an empty object among them."""
+    inputs, _, _ = bench.batch()
+    if "mask" not in inputs:
+        pytest.skip("this variant reads no light curves")
+    return inputs
+
+
+def test_added_padding_changes_nothing(bench, batch):
+    wider = tensors.pad(bench.example.entry.view, batch)
+    assert wider["mask"].shape[1] > batch["mask"].shape[1]
+    assert_equal(bench.outputs(wider), bench.outputs(batch))
+
+
+def test_values_under_the_mask_change_nothing(bench, batch):
+    spoiled = tensors.poison(bench.example.entry.view, batch, np.random.default_rng(1))
+    assert_equal(bench.outputs(spoiled), bench.outputs(batch))
+
+
+def test_the_order_of_a_set_changes_nothing(bench, batch):
+    entry = bench.example.entry
+    if entry.view not in tensors.SET_VIEWS or entry.family in ORDERED:
+        pytest.skip("this model reads a sequence")
+    assert_equal(bench.outputs(tensors.permute(batch, np.random.default_rng(2))), bench.outputs(batch))
+
+
+def test_an_object_does_not_depend_on_its_neighbours(bench, batch):
+    alone = {name: value[3:4] for name, value in batch.items()}
+    together = {name: value[3:4] for name, value in bench.outputs(batch).items()}
+    assert_equal(bench.outputs(alone), together)
+
+
+def test_a_valid_row_does_count(bench, batch):
+    fewer = batch | {"mask": batch["mask"].copy()}
+    fewer["mask"][3, : batch["mask"].shape[1] // 2] = False
+    pairs = zip(bench.outputs(batch).items(), bench.outputs(fewer).values(), strict=True)
+    moved = {name: np.abs(ours[3] - theirs[3]).max() for (name, ours), theirs in pairs}
+    # The head of the table alone does not see the light curve.
+    assert all(value > 1e-5 for name, value in moved.items() if name != "tab"), moved
+
+
+def test_a_batch_without_any_observation_is_finite(bench, batch):
+    empty = batch | {"mask": np.zeros_like(batch["mask"])}
+    for value in bench.outputs(empty).values():
+        assert np.isfinite(value).all()

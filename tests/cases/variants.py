@@ -1,0 +1,101 @@
+"""Small models for the shared cases: every registered one, in the structural variants of its family.
+
+A new model needs no line here: its hyperparameters are its defaults with every size cut to `SIZE`. A family
+with structural options lists them in `EXAMPLES`; one whose cut sizes do not fit together corrects them in
+`TINY`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from zoo import registry
+
+SIZE = 4
+"""Integers among the default hyperparameters are cut to this."""
+
+TINY = {"atat": {"layers": 2, "quantiles": 9, "initializer": "xavier"}}
+"""By family: hyperparameters of all its small models. Initial values are large enough that an input that
+must not matter would show."""
+
+EXAMPLES = {
+    "atat": {
+        "all": {"objective": "all", "features": True},
+        "lc": {"objective": "lc"},
+        "lc_flux_err_asinh": {"objective": "lc", "use_flux_err": True, "flux_transform": "asinh"},
+        "lc_sinusoid": {"objective": "lc", "time_encoding": "sinusoid"},
+        "lc_sinusoid_band": {"objective": "lc", "time_encoding": "sinusoid", "band_embedding": True},
+        "lc_average": {"objective": "lc", "pooling": "average", "layers": 1},
+        "tab": {"objective": "tab"},
+        "tab_features_last_day": {"objective": "tab", "features": True, "quantile_days": "last"},
+        "tab_raw_columns": {"objective": "tab", "features": True, "quantile": False, "missing": "median"},
+        "mix": {"objective": "mix"},
+        "mix_raw_table": {"objective": "mix", "tabular": "raw"},
+        "mix_features_indicator": {
+            "objective": "mix", "metadata": False, "features": True, "missing": "indicator"
+        },
+        "combined": {"objective": "lc", "combine_tokens": True},
+        "combined_first": {"objective": "all", "combine_tokens": True, "combine_read": "first", "missing": "median"},
+    }
+}  # fmt: skip
+"""By family: name of a variant, and its hyperparameters beside the cut sizes. The first is the richest."""
+
+ORDERED: set[str] = set()
+"""Families that read observations as a sequence although their view holds a set."""
+
+NO_GRADIENT = ("attention/key_bias",)
+"""Ends of paths of variables that no output depends on: the softmax cancels the key bias."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A registered model with small hyperparameters.
+
+    Attributes
+    ----------
+    model : str
+        Name in the registry.
+    variant : str
+    """
+
+    model: str
+    variant: str
+
+    @property
+    def entry(self) -> registry.Entry:
+        """The registry's entry."""
+        return registry.get(self.model)
+
+    @property
+    def hparams(self) -> dict:
+        """All hyperparameters."""
+        family = self.entry.family
+        changes = EXAMPLES.get(family, {}).get(self.variant, {})
+        settled = self.entry.config(**{**_cut(self.entry.config), **TINY.get(family, {}), **changes})
+        return dataclasses.asdict(settled)
+
+    def __str__(self) -> str:
+        return f"{self.model}-{self.variant}"
+
+
+def _cut(config) -> dict:
+    values = {field.name: field.default for field in dataclasses.fields(config)}
+    return {
+        key: min(value, SIZE)
+        for key, value in values.items()
+        if isinstance(value, int) and not isinstance(value, bool)
+    }
+
+
+def examples() -> list[Example]:
+    """Give every model in every variant."""
+    return [
+        Example(name, variant)
+        for name, entry in registry.entries().items()
+        for variant in EXAMPLES.get(entry.family, {"default": {}})
+    ]
+
+
+def richest() -> list[Example]:
+    """Give every model once, in its first variant."""
+    return list({example.model: example for example in reversed(examples())}.values())
