@@ -21,6 +21,7 @@ _FUNCTIONS = {
     "export": "zoo.training.saved_model:export",
     "parity": "zoo.parity:parity",
     "convert": "zoo.convert:convert",
+    "tune": "zoo.training.tuning:tune",
 }
 
 __all__ = ["__version__", *_FUNCTIONS]

@@ -34,7 +34,8 @@ class Atat(keras.Model):
     """
 
     def __init__(self, config: AtatConfig, info: ModelInfo, **kwargs):
-        super().__init__(**kwargs)
+        # Keras would cast times and tables to bfloat16 on the way in; each layer casts what it may.
+        super().__init__(autocast=False, **kwargs)
         self.config, self.info = config, info
         self.heads = config.heads()
         self.primary = self.heads[-1]
