@@ -9,13 +9,19 @@ from tests.cases.workbench import Workbench
 
 
 @pytest.fixture(scope="session")
-def _benches():
-    return {}
+def make_bench(records):
+    """Give the workbench of an example; built once a session."""
+    made: dict[variants.Example, Workbench] = {}
+
+    def make(example: variants.Example) -> Workbench:
+        if example not in made:
+            made[example] = Workbench(example, records)
+        return made[example]
+
+    return make
 
 
 @pytest.fixture(params=variants.examples(), ids=str)
-def bench(request, records, _benches) -> Workbench:
-    """The workbench of one model and variant; built once a session."""
-    if request.param not in _benches:
-        _benches[request.param] = Workbench(request.param, records)
-    return _benches[request.param]
+def bench(request, make_bench) -> Workbench:
+    """The workbench of one model and variant."""
+    return make_bench(request.param)

@@ -25,6 +25,7 @@ EXAMPLES = {
         "lc_flux_err_asinh": {"objective": "lc", "use_flux_err": True, "flux_transform": "asinh"},
         "lc_sinusoid": {"objective": "lc", "time_encoding": "sinusoid"},
         "lc_sinusoid_band": {"objective": "lc", "time_encoding": "sinusoid", "band_embedding": True},
+        "lc_relative": {"objective": "lc", "relative_flux": True},
         "lc_average": {"objective": "lc", "pooling": "average", "layers": 1},
         "tab": {"objective": "tab"},
         "tab_features_last_day": {"objective": "tab", "features": True, "quantile_days": "last"},
@@ -99,3 +100,12 @@ def examples() -> list[Example]:
 def richest() -> list[Example]:
     """Give every model once, in its first variant."""
     return list({example.model: example for example in reversed(examples())}.values())
+
+
+def every_input() -> list[Example]:
+    """Give every model once for each set of input parts that a variant of it reads."""
+    found: dict[tuple, Example] = {}
+    for example in examples():
+        parts = example.entry.config(**example.hparams).parts()
+        found.setdefault((example.model, parts), example)
+    return list(found.values())
