@@ -145,8 +145,11 @@ class Atat(keras.Model):
         flux, flux_err = self.flux_scale(inputs["grid_flux"], inputs["grid_flux_err"])
         channels = [flux, flux_err] if self.config.use_flux_err else [flux]
         if self.config.relative_flux:
+            # Over the valid rows alone: whatever stands in unused slots of the grid never counts.
             raw = inputs["grid_flux"]
-            largest = ops.max(ops.abs(raw), axis=(1, 2), keepdims=True)
+            rows = ops.reshape(raw, (ops.shape(raw)[0], -1))
+            rows = ops.abs(ops.take_along_axis(rows, inputs["pack_index"], axis=1))
+            largest = ops.max(ops.where(inputs["mask"], rows, 0.0), axis=1)[:, None, None]
             channels.append(raw / ops.where(largest > 0, largest, 1.0))
         return self.tokens(ops.stack(channels, axis=-1), inputs["grid_time"], inputs["pack_index"])
 
