@@ -66,9 +66,7 @@ class Encoder(nn.Module):
         width = heads * size
         self.layers = nn.ModuleList()
         for _ in range(layers):
-            net = nn.Sequential(
-                nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(0.0), nn.Linear(2 * width, width)
-            )
+            net = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(0.0), nn.Linear(2 * width, width))
             attention = Holder(mha_lc=Attention(heads, size, fused))
             blocks = [Residual(width, attention), Residual(width, Holder(net=net))]
             self.layers.append(nn.ModuleList(blocks))

@@ -7,6 +7,7 @@ that computed it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -154,10 +155,8 @@ class DerivedWriter:
         except OSError as failure:
             raise self._failed(failure) from failure
         finally:
-            try:
+            with contextlib.suppress(OSError):
                 self._file.close()
-            except OSError:
-                pass
             shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _finish(self) -> None:

@@ -217,8 +217,12 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     print(
         convert(
-            options.weights, options.config, options.model, options.out,
-            survey=options.survey, zero_point=options.zero_point,
+            options.weights,
+            options.config,
+            options.model,
+            options.out,
+            survey=options.survey,
+            zero_point=options.zero_point,
         )  # fmt: skip
     )
     return 0

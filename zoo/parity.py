@@ -116,9 +116,7 @@ def parity(directory, model: str | None = None, quiet: bool = True) -> list[dict
                 "case": name,
                 "passed": bool(comparisons) and not problem and all(item.passed for item in comparisons),
                 "problem": problem,
-                "outputs": [
-                    dataclasses.asdict(item) | {"passed": item.passed} for item in comparisons
-                ],
+                "outputs": [dataclasses.asdict(item) | {"passed": item.passed} for item in comparisons],
             }
         )
     return rows

@@ -41,9 +41,7 @@ def main(argv: Sequence[str]) -> int:
     from zoo.training import files
     from zoo.training.prediction import predict
 
-    table = predict(
-        options.run, options.data, source=options.source, day=options.day, quiet=options.quiet
-    )
+    table = predict(options.run, options.data, source=options.source, day=options.day, quiet=options.quiet)
     if options.out.suffix == ".parquet":
         files.atomic(options.out, lambda path: table.to_parquet(path, index=False))
     else:

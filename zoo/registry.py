@@ -98,9 +98,7 @@ def golden_handlers() -> dict[str, list[str]]:
     case is not of its kind.
     """
     return {
-        folder: handlers
-        for config in _configs().values()
-        for folder, handlers in getattr(config, "GOLDEN", {}).items()
+        folder: handlers for config in _configs().values() for folder, handlers in getattr(config, "GOLDEN", {}).items()
     }
 
 

@@ -65,6 +65,5 @@ def example(view: str, parts, info: ModelInfo, batch: int = 2, time: int = 1, sl
     """
     length = {"batch": batch, "time": time, "slot": slot, **sizes(info)}
     return {
-        name: np.zeros([length[axis] for axis in axes], dtype)
-        for name, (axes, dtype) in tensors(view, parts).items()
+        name: np.zeros([length[axis] for axis in axes], dtype) for name, (axes, dtype) in tensors(view, parts).items()
     }

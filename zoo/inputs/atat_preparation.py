@@ -13,8 +13,6 @@ DETECTION_BIT, TRIGGER_BIT, SATURATED_BIT = 4096, 2048, 1024
 WINDOW = InputConfig(window_before=30.0, until_last_detection=True, drop_saturated=True)
 
 
-
-
 def check_preparation(case: Case):
     """Compare the per-object arrays (slot, band); None when the case holds no raw rows.
 

@@ -36,9 +36,7 @@ class Labels:
         """Keep the classes of the given names, in their order."""
         for name in names:
             if name not in self.classes:
-                raise UsageError(
-                    f"--classes: no such class. Valid: {', '.join(self.classes)}. Received: {name!r}"
-                )
+                raise UsageError(f"--classes: no such class. Valid: {', '.join(self.classes)}. Received: {name!r}")
         if len(set(names)) != len(names):
             raise UsageError(f"--classes: a class is named twice. Received: {','.join(names)}")
         place = {self.classes.index(name): new for new, name in enumerate(names)}
@@ -92,9 +90,7 @@ def _read(label_map: str) -> tuple[str, dict[str, list[str]]]:
         where, text = str(label_map), Path(label_map).read_text("utf-8")
     else:
         names = ", ".join(available()) or "none ship with the zoo yet"
-        raise UsageError(
-            f"--label-map: neither a label map of the zoo ({names}) nor a file. Received: {label_map!r}"
-        )
+        raise UsageError(f"--label-map: neither a label map of the zoo ({names}) nor a file. Received: {label_map!r}")
     try:
         groups = yaml.safe_load(text)["classes"]
         good = all(isinstance(key, str) and isinstance(value, list) for key, value in groups.items())

@@ -73,9 +73,7 @@ class SelfAttention(keras.layers.Layer):
                 shape=(width, width),
                 initializer=kernel_initializer(self.initializer),
             )
-            bias = self.add_weight(
-                name=f"{part}_bias", shape=(width,), initializer=FanInUniform(width)
-            )
+            bias = self.add_weight(name=f"{part}_bias", shape=(width,), initializer=FanInUniform(width))
             setattr(self, f"{part}_kernel", kernel)
             setattr(self, f"{part}_bias", bias)
         self.dropout.build((None, self.num_heads, None, None))

@@ -42,9 +42,7 @@ def kernel_initializer(name: str) -> keras.initializers.Initializer:
     raise ValueError(f"Unknown initializer. Valid: normal, orthogonal, xavier. Received: {name!r}")
 
 
-def dense(
-    units: int, fan_in: int, initializer: str, name: str, dtype=None
-) -> keras.layers.Dense:
+def dense(units: int, fan_in: int, initializer: str, name: str, dtype=None) -> keras.layers.Dense:
     """Give a Dense layer whose kernel starts from ``initializer`` and whose bias from ±1/√fan_in."""
     return keras.layers.Dense(
         units,

@@ -87,9 +87,7 @@ class QuantileNormalizer(keras.layers.Layer):
 
     def build(self, values_shape=None, index_shape=None):
         shape = tuple(self.settings[key] for key in ("sets", "columns", "quantiles"))
-        self.table = self.add_weight(
-            name="table", shape=shape, initializer="zeros", trainable=False
-        )
+        self.table = self.add_weight(name="table", shape=shape, initializer="zeros", trainable=False)
 
     def fit(self, rows, index=0):
         """Store the quantiles of training rows.
@@ -163,9 +161,7 @@ class QuantileNormalizer(keras.layers.Layer):
         middle = (ops.cast(left, "float32") + ops.cast(right, "float32")) * 0.5
         place = ops.where(hit, middle, ops.cast(step, "float32") + part)
         lower = place / (count - 1)
-        rest = ops.where(
-            hit, count - 1 - middle, ops.cast(count - 1 - step, "float32") - part
-        )
+        rest = ops.where(hit, count - 1 - middle, ops.cast(count - 1 - step, "float32") - part)
         upper = rest / (count - 1)
         # A constant column is at both ends of its range at once: scikit-learn lets the lower end win.
         lower = ops.where(below, 0.0, ops.where(above, 1.0, lower))

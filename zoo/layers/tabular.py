@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import keras
-from keras import ops
 
 from zoo.layers.activations import gelu
 from zoo.layers.initializers import dense
@@ -63,9 +62,7 @@ class NormHead(keras.layers.Layer):
             "dropout": dropout,
             "initializer": initializer,
         }
-        self.norm = keras.layers.LayerNormalization(
-            epsilon=1e-5, dtype=self.dtype_policy, name="norm"
-        )
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=self.dtype_policy, name="norm")
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, input_shape):
@@ -75,9 +72,7 @@ class NormHead(keras.layers.Layer):
             dense(width, width, settings["initializer"], f"hidden_{index}", policy)
             for index in range(settings["hidden"])
         ]
-        self.output_layer = dense(
-            settings["classes"], width, settings["initializer"], "logits", policy
-        )
+        self.output_layer = dense(settings["classes"], width, settings["initializer"], "logits", policy)
         for layer in (*self.hidden, self.output_layer):
             layer.build(input_shape)
 

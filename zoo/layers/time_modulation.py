@@ -67,9 +67,7 @@ class TimeModulation(keras.layers.Layer):
         """
         harmonics = self.settings["harmonics"]
         order = ops.arange(harmonics, dtype="float32")
-        angle = ops.cast(time, "float32")[..., None] * (
-            order * (2.0 * math.pi / self.settings["max_period"])
-        )
+        angle = ops.cast(time, "float32")[..., None] * (order * (2.0 * math.pi / self.settings["max_period"]))
         waves = ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)
         kernel = ops.cast(self.kernel, self.compute_dtype)
         series = ops.matmul(ops.cast(waves, self.compute_dtype), kernel)

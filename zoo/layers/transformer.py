@@ -26,9 +26,7 @@ class EncoderBlock(keras.layers.Layer):
         Kernel initializer, see `zoo.layers.initializers.kernel_initializer`.
     """
 
-    def __init__(
-        self, num_heads, head_dim, ffn_factor=2, dropout=0.0, initializer="normal", **kwargs
-    ):
+    def __init__(self, num_heads, head_dim, ffn_factor=2, dropout=0.0, initializer="normal", **kwargs):
         super().__init__(**kwargs)
         self.settings = {
             "num_heads": num_heads,
@@ -38,12 +36,8 @@ class EncoderBlock(keras.layers.Layer):
             "initializer": initializer,
         }
         width, policy = num_heads * head_dim, self.dtype_policy
-        self.attention_norm = keras.layers.LayerNormalization(
-            epsilon=1e-5, dtype=policy, name="attention_norm"
-        )
-        self.attention = SelfAttention(
-            num_heads, head_dim, dropout, initializer, dtype=policy, name="attention"
-        )
+        self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=policy, name="attention_norm")
+        self.attention = SelfAttention(num_heads, head_dim, dropout, initializer, dtype=policy, name="attention")
         self.ffn_norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=policy, name="ffn_norm")
         self.ffn_in = dense(ffn_factor * width, width, initializer, "ffn_in", policy)
         self.ffn_out = dense(width, ffn_factor * width, initializer, "ffn_out", policy)
@@ -113,9 +107,7 @@ class TransformerEncoder(keras.layers.Layer):
         }
         self.width = num_heads * head_dim
         self.blocks = [
-            EncoderBlock(
-                num_heads, head_dim, **block, dtype=self.dtype_policy, name=f"block_{index}"
-            )
+            EncoderBlock(num_heads, head_dim, **block, dtype=self.dtype_policy, name=f"block_{index}")
             for index in range(layers)
         ]
 

@@ -18,9 +18,7 @@ class Adam(keras.optimizers.Adam):
     def __init__(self, learning_rate=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-8, **kwargs):
         if kwargs.pop("amsgrad", False):
             raise ValueError("amsgrad is not offered here. Valid: False. Received: True")
-        super().__init__(
-            learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, **kwargs
-        )
+        super().__init__(learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, **kwargs)
 
     def update_step(self, gradient, variable, learning_rate):
         """Update one variable."""

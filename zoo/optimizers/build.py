@@ -27,9 +27,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(self, kind: str, rate: float, warmup: int, total: int, final: float):
         if kind not in ("constant", "cosine", "exponential"):
-            raise ValueError(
-                f"Unknown schedule. Valid: constant, cosine, exponential. Received: {kind!r}"
-            )
+            raise ValueError(f"Unknown schedule. Valid: constant, cosine, exponential. Received: {kind!r}")
         self.settings = {
             "kind": kind, "rate": rate, "warmup": warmup, "total": total, "final": final
         }  # fmt: skip

@@ -63,9 +63,7 @@ def write_report(run_dir: str | Path, bootstrap: int = 200, seed: int = 0) -> Pa
     config, out = run.config, run.path / "report"
     where = str(run.predictions_path)
     blocks = by_day(run.predictions, config.classes, where)
-    scores, per_class = score_tables(
-        run.predictions, config.classes, config.class_weights, bootstrap, seed, where
-    )
+    scores, per_class = score_tables(run.predictions, config.classes, config.class_weights, bootstrap, seed, where)
     write_csv(out / "scores_by_day.csv", scores)
     write_csv(out / "per_class.csv", per_class)
     write_csv(out / "confusion.csv", _confusion_table(blocks, config.classes))
@@ -93,19 +91,14 @@ def _confusion_table(blocks: list[DayPredictions], classes: list[str]) -> pd.Dat
     for block in blocks:
         matrix = count_matrix(block, size)
         part = {"day": block.day, "true": np.repeat(classes, size), "predicted": np.tile(classes, size)}
-        parts.append(
-            pd.DataFrame(part | {"count": matrix.ravel(), "fraction": row_fractions(matrix).ravel()})
-        )
+        parts.append(pd.DataFrame(part | {"count": matrix.ravel(), "fraction": row_fractions(matrix).ravel()}))
     return pd.concat(parts, ignore_index=True)
 
 
-def _metrics(
-    run: RunFiles, scores: pd.DataFrame, per_class: pd.DataFrame, bootstrap: int, seed: int
-) -> dict[str, Any]:
+def _metrics(run: RunFiles, scores: pd.DataFrame, per_class: pd.DataFrame, bootstrap: int, seed: int) -> dict[str, Any]:
     config = run.config
     head = {
-        key: getattr(config, key)
-        for key in ("model", "preset", "run", "task", "survey", "seed", "fold", "classes")
+        key: getattr(config, key) for key in ("model", "preset", "run", "task", "survey", "seed", "fold", "classes")
     }
     last = scores["day"].max()
     return head | {
@@ -144,9 +137,7 @@ def _figures(run: RunFiles, out: Path, block: DayPredictions, scores: pd.DataFra
         figures.append(("Training history", "history.png"))
     if run.composition is not None:
         title = _title(run, "Class composition")
-        write_figure(
-            out / "class_composition.png", training.composition_figure(run.composition, classes, title)
-        )
+        write_figure(out / "class_composition.png", training.composition_figure(run.composition, classes, title))
         figures.append(("Class composition", "class_composition.png"))
     return figures
 
@@ -182,19 +173,10 @@ def _page(run, blocks, scores, per_class, figures, curves, bootstrap) -> str:
     parts = [f"# {config.group} on {config.survey}: run {config.run}"]
     parts += [f"> **CAUTION †: {text}**" for text in _cautions(run, blocks)]
     facts = [f"task {config.task}", f"model {config.model}", f"preset {config.preset or 'none'}"]
-    facts += [
-        f"{name} {value}"
-        for name, value in (("fold", config.fold), ("seed", config.seed))
-        if value is not None
-    ]
-    parts.append(
-        ", ".join(facts) + f". {len(config.classes)} classes, {int(last['objects']):,} test objects."
-    )
+    facts += [f"{name} {value}" for name, value in (("fold", config.fold), ("seed", config.seed)) if value is not None]
+    parts.append(", ".join(facts) + f". {len(config.classes)} classes, {int(last['objects']):,} test objects.")
     parts.append(f"## Scores, {until_text(last['day'])}{mark}")
-    rows = [
-        (label, number(last[name], last.get(f"{name}_se")), DEFINITIONS[name])
-        for name, label in METRICS.items()
-    ]
+    rows = [(label, number(last[name], last.get(f"{name}_se")), DEFINITIONS[name]) for name, label in METRICS.items()]
     parts.append(markdown_table(rows, ("score", "value", "how it is computed"), text=(0, 2)))
     parts.append(_notes(config, last, bootstrap))
     parts.append(f"## Scores by day{mark}")
@@ -209,9 +191,7 @@ def _page(run, blocks, scores, per_class, figures, curves, bootstrap) -> str:
     parts.append(_class_table(per_class[per_class["day"] == last["day"]]))
     parts += [f"## {heading}{mark}\n\n![{heading}]({name})" for heading, name in figures[2:]]
     parts.append("## Light curves and predicted probabilities")
-    parts += [f"![{heading}]({name})" for heading, name in curves] or [
-        f"None: the run has no `{LIGHT_CURVES}`."
-    ]
+    parts += [f"![{heading}]({name})" for heading, name in curves] or [f"None: the run has no `{LIGHT_CURVES}`."]
     if run.history is None:
         parts.append("The run has no `metrics.csv`, so no training history is drawn.")
     if run.composition is None:
@@ -237,21 +217,15 @@ def _notes(config, last, bootstrap: int) -> str:
     if bootstrap:
         lines.append(f"± is one standard error from {bootstrap} resamplings of the test objects.")
     if config.class_weights:
-        named = ", ".join(
-            f"{name}: {weight:g}" for name, weight in config.class_weights.items() if weight != 1
-        )
-        lines.append(
-            f"Weights of the weighted log-loss: {named or 'all 1'}{', all others 1' if named else ''}."
-        )
+        named = ", ".join(f"{name}: {weight:g}" for name, weight in config.class_weights.items() if weight != 1)
+        lines.append(f"Weights of the weighted log-loss: {named or 'all 1'}{', all others 1' if named else ''}.")
     else:
         lines.append("The weighted log-loss weighs all classes alike.")
     absent, unranked = int(last["classes_left_out"]), int(last["ranking_classes_left_out"])
     if absent:
         lines.append(f"Classes without test objects, left out of macro means: {absent}.")
     if unranked:
-        lines.append(
-            f"Classes without positives or negatives, left out of AUROC and average precision: {unranked}."
-        )
+        lines.append(f"Classes without positives or negatives, left out of AUROC and average precision: {unranked}.")
     return " ".join(lines)
 
 

@@ -191,9 +191,7 @@ def _parquet(run: Path, relative: str, columns: tuple[str, ...] = ()) -> pd.Data
     return _with_columns(file, run, table, columns)
 
 
-def _csv(
-    run: Path, relative: str, columns: tuple[str, ...], text: tuple[str, ...] = ()
-) -> pd.DataFrame | None:
+def _csv(run: Path, relative: str, columns: tuple[str, ...], text: tuple[str, ...] = ()) -> pd.DataFrame | None:
     import pandas as pd
 
     file = run / relative

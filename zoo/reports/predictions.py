@@ -103,9 +103,7 @@ def by_day(
     for value in np.unique(day):
         rows = np.flatnonzero(day == value)
         observations = None if seen is None else seen[rows].astype(np.int64)
-        blocks.append(
-            DayPredictions(float(value), object_id[rows], truth[rows], probability[rows], observations)
-        )
+        blocks.append(DayPredictions(float(value), object_id[rows], truth[rows], probability[rows], observations))
     return blocks
 
 
@@ -140,8 +138,7 @@ def _check_rows(object_id: np.ndarray, day: np.ndarray, where: str) -> None:
     if double.any():
         row = int(np.flatnonzero(double)[0])
         raise DataError(
-            f"{where}: object {object_id[row]} must have one row at day {day_text(day[row])}. "
-            "Received: a second row"
+            f"{where}: object {object_id[row]} must have one row at day {day_text(day[row])}. Received: a second row"
         )
 
 
@@ -174,8 +171,7 @@ def _truth(object_id: np.ndarray, name: np.ndarray, classes: list[str], where: s
     if (truth < 0).any():
         row = int(np.flatnonzero(truth < 0)[0])
         raise DataError(
-            f"{where}: true class of object {object_id[row]} must be one of {classes}. "
-            f"Received: {name[row]!r}"
+            f"{where}: true class of object {object_id[row]} must be one of {classes}. Received: {name[row]!r}"
         )
     return truth.astype(np.int64)
 

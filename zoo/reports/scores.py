@@ -137,9 +137,7 @@ def score_tables(
     return by_days, pd.concat(class_rows, ignore_index=True)
 
 
-def confusion(
-    predictions: pd.DataFrame, day: float = math.inf, classes: Sequence[str] | None = None
-) -> pd.DataFrame:
+def confusion(predictions: pd.DataFrame, day: float = math.inf, classes: Sequence[str] | None = None) -> pd.DataFrame:
     """Count objects by true (rows) and most probable (columns) class at one day.
 
     Parameters
@@ -164,9 +162,7 @@ def confusion(
         valid = ", ".join(day_text(d) for d in blocks)
         raise UsageError(f"predictions have the days {valid} (all = inf). Received: {day}")
     matrix = count_matrix(blocks[float(day)], len(classes))
-    return pd.DataFrame(
-        matrix, index=pd.Index(classes, name="true"), columns=pd.Index(classes, name="predicted")
-    )
+    return pd.DataFrame(matrix, index=pd.Index(classes, name="true"), columns=pd.Index(classes, name="predicted"))
 
 
 def count_matrix(block: DayPredictions, size: int) -> np.ndarray:
@@ -235,9 +231,7 @@ def _score_day(block: DayPredictions, classes: list[str], weights: np.ndarray) -
     scores = {"day": block.day, "objects": len(block.truth)}
     scores |= {name: float(value) for name, value in matrix_scores(matrix).items()}
     scores["log_loss"] = float(loss.mean())
-    scores["weighted_log_loss"] = float(
-        _weighted_loss(support, np.bincount(block.truth, loss, size), weights)
-    )
+    scores["weighted_log_loss"] = float(_weighted_loss(support, np.bincount(block.truth, loss, size), weights))
     for name in ("auroc", "average_precision"):
         scores[name] = float(table[name].to_numpy()[ranked].mean()) if ranked.any() else math.nan
     gap = (block.predicted == block.truth) - block.confidence
@@ -318,9 +312,7 @@ def _bins(confidence: np.ndarray) -> np.ndarray:
     return np.minimum((confidence * ECE_BINS).astype(np.int64), ECE_BINS - 1)
 
 
-def _standard_errors(
-    block: DayPredictions, weights: np.ndarray, bootstrap: int, seed: int
-) -> dict[str, float]:
+def _standard_errors(block: DayPredictions, weights: np.ndarray, bootstrap: int, seed: int) -> dict[str, float]:
     """Resample objects with replacement; scores are rebuilt from sums over few cells, not from objects."""
     size, count = len(weights), len(block.truth)
     random = np.random.default_rng(seed)
@@ -340,6 +332,4 @@ def _standard_errors(
     scores["weighted_log_loss"] = _weighted_loss(matrices.sum(axis=2), losses, weights)
     scores["ece"] = np.abs(gaps).sum(axis=1) / count
     # A single object resamples to itself: 0 would claim certainty.
-    return {
-        f"{name}_se": float(values.std(ddof=1)) if count > 1 else math.nan for name, values in scores.items()
-    }
+    return {f"{name}_se": float(values.std(ddof=1)) if count > 1 else math.nan for name, values in scores.items()}

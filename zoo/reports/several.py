@@ -114,9 +114,7 @@ def _read(run_dirs: Sequence[str | Path]) -> list[ScoredRun]:
     runs: list[ScoredRun] = []
     for path in paths:
         if path.resolve() in seen:
-            raise UsageError(
-                f"a run may be given once, or its group's spread is too small. Received: {path} twice"
-            )
+            raise UsageError(f"a run may be given once, or its group's spread is too small. Received: {path} twice")
         seen[path.resolve()] = path
         runs.append(_score(read_run(path, only_scores=True)))
         _check_alike(runs[0], runs[-1])
@@ -195,12 +193,7 @@ def _runs_table(runs: list[ScoredRun]) -> pd.DataFrame:
         config = run.files.config
         row = {key: getattr(config, key) for key in ("model", "preset", "run", "survey", "fold", "seed")}
         last = run.scores.iloc[-1]
-        rows.append(
-            {"group": config.group}
-            | row
-            | {"day": run.last_day}
-            | {k: last[k] for k in ("objects", *METRICS)}
-        )
+        rows.append({"group": config.group} | row | {"day": run.last_day} | {k: last[k] for k in ("objects", *METRICS)})
     table = pd.DataFrame(rows)
     # A run without a fold must not turn its neighbours' folds into 1.0.
     return table.astype({"fold": "Int64", "seed": "Int64"})
@@ -240,10 +233,7 @@ def _cautions(groups: dict[str, list[ScoredRun]]) -> list[str]:
 def _metrics(groups, by_days, per_class, cautions: list[str], last: float) -> dict[str, Any]:
     members = {
         group: [
-            {
-                key: getattr(run.files.config, key)
-                for key in ("model", "preset", "run", "survey", "fold", "seed")
-            }
+            {key: getattr(run.files.config, key) for key in ("model", "preset", "run", "survey", "fold", "seed")}
             for run in runs
         ]
         for group, runs in groups.items()
@@ -302,8 +292,7 @@ def _page(groups, by_days, per_class, cautions, figures, classes, last) -> str:
     for group in groups:
         own = by_days[by_days["group"] == group].set_index("day")
         cells = [
-            number(own["macro_f1"][d], own["macro_f1_std"][d]) if d in own.index else "not evaluated"
-            for d in days
+            number(own["macro_f1"][d], own["macro_f1_std"][d]) if d in own.index else "not evaluated" for d in days
         ]
         rows.append((group, *cells))
     parts.append(markdown_table(rows, ("group", *(day_text(day) for day in days))))
@@ -311,8 +300,7 @@ def _page(groups, by_days, per_class, cautions, figures, classes, last) -> str:
     parts.append(f"## Scores by class, {until}{mark}")
     parts += [_class_part(per_class, group, last, classes) for group in groups]
     parts.append(
-        f"## Confusion matrices{mark}\n\n"
-        "Each run's matrix is divided by its row sums, then averaged over runs."
+        f"## Confusion matrices{mark}\n\nEach run's matrix is divided by its row sums, then averaged over runs."
     )
     parts += [f"![{heading}]({name})" for heading, name in figures[2:]]
     runs = " ".join(
@@ -323,8 +311,7 @@ def _page(groups, by_days, per_class, cautions, figures, classes, last) -> str:
         f"`zoo.reports.several.write_comparison([...], OUT)` with the run directories of {runs}. "
         "Tables: `runs.csv`, "
         "`scores_by_day.csv`, `per_class.csv`, `confusion.csv`; everything in one file: `metrics.json`.\n\n"
-        "How scores are computed:\n\n"
-        + "\n".join(f"* {METRICS[name]}: {text}" for name, text in DEFINITIONS.items())
+        "How scores are computed:\n\n" + "\n".join(f"* {METRICS[name]}: {text}" for name, text in DEFINITIONS.items())
     )
     return "\n\n".join(parts) + "\n"
 

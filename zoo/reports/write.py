@@ -60,9 +60,7 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 def markdown_table(rows: Sequence[Sequence[str]], header: Sequence[str], text: Sequence[int] = (0,)) -> str:
     """Lay out cells as a Markdown table; the columns `text` stand to the left, the others to the right."""
     lines = [header, [":--" if i in text else "--:" for i in range(len(header))], *rows]
-    return "\n".join(
-        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
-    )
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def number(value: float, error: float | None = None, digits: int = 3) -> str:

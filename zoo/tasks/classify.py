@@ -29,9 +29,7 @@ class Classify(Task):
     def loss(self, network, outputs, targets):
         function = LOSSES[self.run.loss]
         labels = targets["label"]
-        heads = [
-            function(labels, outputs[head], smoothing=self.run.label_smoothing) for head in network.heads
-        ]
+        heads = [function(labels, outputs[head], smoothing=self.run.label_smoothing) for head in network.heads]
         return sum(heads[1:], heads[0])
 
     def metrics(self, network):

@@ -90,8 +90,7 @@ def load(directory: Path) -> Bundle:
     path = directory / DESCRIPTION
     if not path.is_file():
         raise DataError(
-            f"{directory}: no finished model here; python -m zoo.fit writes bundle/{DESCRIPTION}. "
-            f"Received: {path}"
+            f"{directory}: no finished model here; python -m zoo.fit writes bundle/{DESCRIPTION}. Received: {path}"
         )
     try:
         values = json.loads(path.read_text("utf-8"))

@@ -95,9 +95,7 @@ class Recorder(keras.callbacks.Callback):
         value = values.get(self.monitor, math.nan)
         state["epoch"], state["step"] = epoch + 1, (epoch + 1) * state["steps_per_epoch"]
         margin = self.run.min_delta
-        better = math.isfinite(value) and (
-            state["best"] is None or self.sign * (value - state["best"]) > margin
-        )
+        better = math.isfinite(value) and (state["best"] is None or self.sign * (value - state["best"]) > margin)
         row = {"epoch": epoch + 1, **values, "learning_rate": rate}
         if better:
             state |= {"best": value, "best_epoch": epoch + 1, "wait": 0, "plateau_wait": 0}

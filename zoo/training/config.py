@@ -132,16 +132,13 @@ class RunConfig:
             raise UsageError(f"seed must be >= 0. Received: {self.seed}")
         if self.patience < 0 or self.warmup_epochs < 0:
             raise UsageError(
-                "patience and warmup_epochs must be >= 0. "
-                f"Received: {self.patience}, {self.warmup_epochs}"
+                f"patience and warmup_epochs must be >= 0. Received: {self.patience}, {self.warmup_epochs}"
             )
         if self.optimizer not in OPTIMIZERS:
             raise UsageError(unknown("optimizer", self.optimizer, OPTIMIZERS))
         if self.weight_decay and self.optimizer != "adamw":
             raise UsageError(f"weight_decay goes with optimizer adamw. Received: {self.optimizer}")
         if self.schedule == "plateau" and self.warmup_epochs:
-            raise UsageError(
-                f"schedule plateau takes no warmup_epochs. Received: {self.warmup_epochs}"
-            )
+            raise UsageError(f"schedule plateau takes no warmup_epochs. Received: {self.warmup_epochs}")
         if not 0 <= self.final_rate <= 1:
             raise UsageError(f"final_rate must lie in [0, 1]. Received: {self.final_rate}")

@@ -57,14 +57,11 @@ def _split_cpu(count: int) -> None:
         if len(tf.config.list_logical_devices("CPU")) >= count:
             return
         raise UsageError(
-            f"--devices: the CPU must be split before TensorFlow's first use in this process. "
-            f"Received: cpu:{count}"
+            f"--devices: the CPU must be split before TensorFlow's first use in this process. Received: cpu:{count}"
         ) from None
 
 
 def check_batch(batch_size: int, replicas: int) -> None:
     """Refuse a global batch that does not divide evenly among the replicas."""
     if batch_size % replicas:
-        raise UsageError(
-            f"batch_size must be a multiple of the number of devices, {replicas}. Received: {batch_size}"
-        )
+        raise UsageError(f"batch_size must be a multiple of the number of devices, {replicas}. Received: {batch_size}")

@@ -129,14 +129,10 @@ def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: boo
         numbers = pd.DataFrame(values, columns=run.task.columns())
         tables.append(pd.concat([table, numbers], axis=1))
     table = pd.concat(tables, ignore_index=True)
-    files.atomic(
-        place / "report" / "predictions_by_day.parquet", lambda path: table.to_parquet(path, index=False)
-    )
+    files.atomic(place / "report" / "predictions_by_day.parquet", lambda path: table.to_parquet(path, index=False))
     curves = _drawn_light_curves(examples, directory, names)
     if len(curves):
-        files.atomic(
-            place / "report" / "light_curves.parquet", lambda path: curves.to_parquet(path, index=False)
-        )
+        files.atomic(place / "report" / "light_curves.parquet", lambda path: curves.to_parquet(path, index=False))
     weights = CLASS_WEIGHTS.get(spec.survey)
     if weights is not None:
         weights = {name: weights[name] for name in spec.classes if name in weights} or None

@@ -71,9 +71,7 @@ def _resumed(path: Path, model: str, arguments, options) -> tuple[Resolved, Path
     new = resolve(stored["model"], arguments=arguments, **options)
     given = {key for key, where in new.origin.items() if where == "flag"}
     if given - {"epochs"}:
-        raise UsageError(
-            f"--resume takes no option but --epochs; the rest is the run's own. Received: {sorted(given)}"
-        )
+        raise UsageError(f"--resume takes no option but --epochs; the rest is the run's own. Received: {sorted(given)}")
     flat = {key: value for section in ("hparams", "inputs", "selection", "run")
             for key, value in stored[section].items()}  # fmt: skip
     if given:
@@ -129,17 +127,13 @@ def run(settled: Resolved, path: Path | None = None, quiet: bool = False) -> Run
     if path is not None:
         state = read_state(path)
         _check_fingerprint(path, spec)
-    bundle = bundles.Bundle(
-        settled.model, dataclasses.asdict(settled.hparams), settled.inputs, spec, options.loss
-    )
+    bundle = bundles.Bundle(settled.model, dataclasses.asdict(settled.hparams), settled.inputs, spec, options.loss)
     task = base.create(entry.task, spec, options)
     from zoo.inputs.data import build_stage
     from zoo.inputs.pipeline import evaluation
 
     stage = build_stage(spec, entry.view, bundle.config.parts(), settled.inputs, spec.record_static)
-    keras.mixed_precision.set_global_policy(
-        "mixed_bfloat16" if options.mixed_precision == "bfloat16" else "float32"
-    )
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if options.mixed_precision == "bfloat16" else "float32")
     try:
         with strategy.scope():
             network = bundle.build()
@@ -231,9 +225,7 @@ def _training_data(train, stage, settled: Resolved, state):
     if options.steps_per_epoch is not None:
         steps = min(steps, options.steps_per_epoch)
     if state is not None and state["steps_per_epoch"] != steps:
-        raise DataError(
-            f"the run was started with {state['steps_per_epoch']} steps an epoch. Received: {steps}"
-        )
+        raise DataError(f"the run was started with {state['steps_per_epoch']} steps an epoch. Received: {steps}")
     dataset, _ = pipeline.training(
         train, stage, options.batch_size, sampling=options.sampling, seed=options.seed,
         chunk_batches=options.chunk_batches, first_step=state["step"] if state else 0,

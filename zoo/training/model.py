@@ -62,9 +62,7 @@ class Trainable(keras.Model):
             loss = tf.reduce_mean(objects * weight)
             penalty = sum((tf.reduce_sum(item) for item in self.network.losses), tf.constant(0.0))
             scaled = (loss + penalty) / replicas
-        gradients = tape.gradient(
-            scaled, [variable.value for variable in variables], unconnected_gradients="zero"
-        )
+        gradients = tape.gradient(scaled, [variable.value for variable in variables], unconnected_gradients="zero")
         gradients, bad = self._guarded(scaled, gradients)
         if self.clip_norm is not None:
             gradients = self._clipped(gradients)

@@ -44,9 +44,7 @@ class Resolved:
 
     def sections(self) -> dict[str, Any]:
         """Give plain values by section."""
-        return {
-            key: dataclasses.asdict(getattr(self, key)) for key in ("hparams", "inputs", "selection", "run")
-        }
+        return {key: dataclasses.asdict(getattr(self, key)) for key in ("hparams", "inputs", "selection", "run")}
 
     def to_yaml(self) -> str:
         """Give the configuration as YAML with the origin of each value beside it."""

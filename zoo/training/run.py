@@ -147,9 +147,7 @@ def new_directory(runs: str, model: str, name: str | None, stem: str) -> Path:
             raise UsageError(f"--name: letters, digits and . + - _ only. Received: {name!r}")
         path = parent / name
         if path.exists():
-            raise UsageError(
-                f"--name: this run exists. Valid: a new name, or --resume {path}. Received: {name!r}"
-            )
+            raise UsageError(f"--name: this run exists. Valid: a new name, or --resume {path}. Received: {name!r}")
         path.mkdir(parents=True)
         return path
     parent.mkdir(parents=True, exist_ok=True)

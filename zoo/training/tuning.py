@@ -39,8 +39,7 @@ def space(family: str):
             hyperparameters.Float(name, rule["min"], rule["max"], sampling=rule.get("sampling"))
         else:
             raise DataError(
-                f"hparams/{family}.yaml: search.{name}: valid types are choice, int, float. "
-                f"Received: {rule['type']!r}"
+                f"hparams/{family}.yaml: search.{name}: valid types are choice, int, float. Received: {rule['type']!r}"
             )
     return hyperparameters
 

@@ -131,9 +131,7 @@ class AtatConfig:
                 "mix. Received: tab"
             )
         if self.combine_tokens and self.tabular == "raw":
-            raise UsageError(
-                "combine_tokens needs tokens: tabular must be transformer. Received: raw"
-            )
+            raise UsageError("combine_tokens needs tokens: tabular must be transformer. Received: raw")
         if self.band_embedding and self.time_encoding != "sinusoid":
             raise UsageError(
                 "band_embedding goes with time_encoding sinusoid; the modulation knows the band. "

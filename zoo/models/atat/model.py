@@ -45,9 +45,7 @@ class Atat(keras.Model):
         head = {"classes": len(info.classes), **shared}
         if config.uses("light_curve"):
             self.flux_scale = FluxScale(config.flux_transform, config.flux_scale, name="flux_scale")
-            self.tokens = BandTokens(
-                self._time_encoding(), self._channels(), name="tokens", **shared
-            )
+            self.tokens = BandTokens(self._time_encoding(), self._channels(), name="tokens", **shared)
             self.encoder = TransformerEncoder(
                 config.layers,
                 config.num_heads,

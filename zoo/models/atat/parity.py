@@ -71,8 +71,7 @@ def check_model(case: Case):
     def loss():
         outputs = _outputs(model, inputs)
         return sum(
-            ops.mean(ops.sparse_categorical_crossentropy(labels, outputs[name], from_logits=True))
-            for name in heads
+            ops.mean(ops.sparse_categorical_crossentropy(labels, outputs[name], from_logits=True)) for name in heads
         )
 
     if "loss" in expected:

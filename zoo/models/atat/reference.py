@@ -39,9 +39,7 @@ def read_config(values: dict[str, Any]) -> tuple[dict[str, Any], ModelInfo]:
     features = values["n_features"] if values["using_features"] else 0
     pooling = {"token": "token", "avg": "average"}
     if values.get("emb_to_classifier", "token") not in pooling:
-        raise DataError(
-            f"emb_to_classifier must be token or avg. Received: {values['emb_to_classifier']!r}"
-        )
+        raise DataError(f"emb_to_classifier must be token or avg. Received: {values['emb_to_classifier']!r}")
     # Without a table the reference's fusion head is its light-curve head.
     objective = values["predict_obj"] if static or features else "lc"
     hparams = {
@@ -93,9 +91,7 @@ def pairs(model):
         if config.time_encoding == "modulation":
             parts = ("alpha_sin", "beta_sin", "alpha_cos", "beta_cos")
             names = [
-                f"time_modulator.time_mod.{band}.{part}"
-                for band in range(len(model.info.bands))
-                for part in parts
+                f"time_modulator.time_mod.{band}.{part}" for band in range(len(model.info.bands)) for part in parts
             ]
             yield model.tokens.encoding.kernel, names, _modulation
         yield from _encoder(model.encoder, "transformer")

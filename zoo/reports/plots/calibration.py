@@ -51,9 +51,7 @@ def reliability_figure(table: pd.DataFrame, title: str = "") -> Figure:
     lower.set_ylabel("objects")
     lower.set_xlabel("probability of the predicted class")
     for place, total in zip(middle[some], count[some], strict=True):
-        lower.annotate(
-            f"{total}", (place, total), (0, 2), textcoords="offset points", ha="center", fontsize=6
-        )
+        lower.annotate(f"{total}", (place, total), (0, 2), textcoords="offset points", ha="center", fontsize=6)
     set_title(figure, title)
     return figure
 

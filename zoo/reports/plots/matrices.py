@@ -132,9 +132,7 @@ def _draw(fractions, classes, labels, text, title, row_title) -> Figure:
                 words = text(row, column)
                 if words:
                     shade = "white" if fractions[row, column] > 0.55 else "#222222"
-                    axes.text(
-                        column, row, words, ha="center", va="center", color=shade, fontsize=7, linespacing=1.1
-                    )
+                    axes.text(column, row, words, ha="center", va="center", color=shade, fontsize=7, linespacing=1.1)
     bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.01, aspect=40)
     bar.set_label("fraction of the true class")
     bar.outline.set_visible(False)

@@ -75,8 +75,6 @@ def _curves(block, classes, title, curve, word, **look):
         x, y, area = curve(positive, block.probability[:, c])
         axes.plot(x, y, label=plain(f"{name}: {area:.3f}  ({positive.sum()})"), **style)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
-    figure.legend(
-        loc="outside right center", title=f"class: {word}  (objects)", title_fontsize=8, handlelength=2.6
-    )
+    figure.legend(loc="outside right center", title=f"class: {word}  (objects)", title_fontsize=8, handlelength=2.6)
     set_title(figure, title)
     return figure, axes

@@ -43,9 +43,7 @@ def history_figure(history: pd.DataFrame, title: str = "") -> Figure:
             (f"val_{name}", "validation", COLOURS[1]),
         ):
             if column in history.columns and history[column].notna().any():
-                axes.plot(
-                    epoch, history[column].to_numpy(np.float64), color=colour, label=label, marker=marker
-                )
+                axes.plot(epoch, history[column].to_numpy(np.float64), color=colour, label=label, marker=marker)
         axes.set_title(word)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -75,9 +73,7 @@ def composition_figure(composition: pd.DataFrame, classes: Sequence[str], title:
         Order of the bars; classes of the table that are not named follow.
     title : str
     """
-    table = composition.pivot_table(
-        index="class", columns="split", values="count", aggfunc="sum", fill_value=0
-    )
+    table = composition.pivot_table(index="class", columns="split", values="count", aggfunc="sum", fill_value=0)
     order = list(classes) + [name for name in table.index if name not in classes]
     splits = [s for s in SPLITS if s in table.columns] + [s for s in table.columns if s not in SPLITS]
     table = table.reindex(index=order, columns=splits, fill_value=0)
