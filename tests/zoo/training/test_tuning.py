@@ -1,0 +1,94 @@
+"""Searches: resumed, written as a preset, and shared by workers of which one dies."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tfrecords.errors import DataError, UsageError
+from zoo.training import resolve, tuning
+
+# KerasTuner 1.4.8 asks for the current thread by names that Python has deprecated.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:currentThread:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:getName:DeprecationWarning"),
+]
+
+SMALL = {"max_per_class": 4, "quantiles": 8, "epochs": 1}
+
+
+def rows(path):
+    with open(path, newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_every_searched_parameter_is_an_option_of_a_run():
+    searched = set(tuning.space("atat").values)
+    options = {key for section in resolve.resolve("atat").sections().values() for key in section}
+    assert {"head_dim", "layers", "learning_rate"} <= searched <= options
+
+
+def test_unknown_tuner_names_the_valid_ones(tmp_path):
+    with pytest.raises(UsageError, match="bayesian"):
+        tuning.tune("atat", tuner="random_search", directory=tmp_path, **SMALL)
+
+
+def test_failed_trials_end_in_one_message(tmp_path):
+    with pytest.raises(DataError, match="nowhere"):
+        tuning.tune("atat", trials=1, directory=tmp_path, quiet=True, data=str(tmp_path / "nowhere"), **SMALL)
+
+
+@pytest.mark.slow
+def test_search_goes_on_where_it_stopped_and_its_best_is_a_preset(tmp_path):
+    common = {"directory": tmp_path, "name": "search", "quiet": True, **SMALL}
+    tuning.tune("atat", trials=1, **common)
+    best = tuning.tune("atat", trials=2, **common)
+    table = rows(tmp_path / "search" / "trials.csv")
+    assert [row["trial"] for row in table] == ["0", "1"]
+    winner = max(table, key=lambda row: float(row["score"]))
+    settled = resolve.resolve("atat", str(best))
+    assert dataclasses.asdict(settled.hparams)["head_dim"] == int(winner["head_dim"])
+    assert settled.run.batch_size == int(winner["batch_size"])
+
+
+@pytest.mark.slow
+def test_a_dead_worker_stops_neither_the_other_nor_the_chief(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "zoo.tune", "--model", "atat", "--directory", str(tmp_path)]
+    command += ["--search-name", "shared", "--trials", "3", "--chief-limit", "120"]
+    command += ["--max-per-class", "4", "--quantiles", "8", "--epochs", "1"]
+
+    def start(role):
+        place = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(port)}
+        environment = os.environ | place | {"KERASTUNER_TUNER_ID": role}
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    chief = start("chief")
+    time.sleep(5)
+    workers = [start("tuner0"), start("tuner1")]
+    runs = tmp_path / "shared" / "runs" / "atat"
+    deadline = time.monotonic() + 90
+    # Both have begun a trial once two run directories are there.
+    while len(list(runs.glob("trial-*"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    workers[1].send_signal(signal.SIGKILL)
+    try:
+        assert workers[0].wait(200) == 0
+        # The dead worker's trial never ends, so it is the limit that ends the chief.
+        assert chief.wait(200) == 1
+    finally:
+        for process in (chief, *workers):
+            process.kill()
+    finished = [row["trial"] for row in rows(tmp_path / "shared" / "trials.csv") if row["status"] == "COMPLETED"]
+    assert len(finished) == 2
+    assert (tmp_path / "shared" / "best.yaml").is_file()
