@@ -81,8 +81,8 @@ class QuantileNormalizer(keras.layers.Layer):
     """
 
     def __init__(self, columns, quantiles, sets=1, fill=-9999.0, **kwargs):
-        kwargs["dtype"] = "float32"
-        super().__init__(autocast=False, trainable=False, **kwargs)
+        kwargs |= {"dtype": "float32", "trainable": False}
+        super().__init__(autocast=False, **kwargs)
         self.settings = {"columns": columns, "quantiles": quantiles, "sets": sets, "fill": fill}
 
     def build(self, values_shape=None, index_shape=None):

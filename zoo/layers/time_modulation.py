@@ -197,5 +197,5 @@ class BandTokens(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        config["encoding"] = keras.saving.deserialize_keras_object(config["encoding"])
-        return cls(**config)
+        encoding = keras.saving.deserialize_keras_object(config["encoding"])
+        return cls(**{**config, "encoding": encoding})
