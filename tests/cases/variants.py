@@ -82,9 +82,7 @@ class Example:
 def _cut(config) -> dict:
     values = {field.name: field.default for field in dataclasses.fields(config)}
     return {
-        key: min(value, SIZE)
-        for key, value in values.items()
-        if isinstance(value, int) and not isinstance(value, bool)
+        key: min(value, SIZE) for key, value in values.items() if isinstance(value, int) and not isinstance(value, bool)
     }
 
 

@@ -1,0 +1,99 @@
+"""Train models on one and on two logical CPU devices; prints differences as JSON.
+
+``python -m tests.cases.replicas RECORDS MODEL-VARIANT ...``, a process of its own: the CPU is split before
+TensorFlow touches it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+STEPS, BATCH = 4, 12
+
+
+def _train(bench, batches, strategy):
+    """Take a step on each batch; give initial and final weights, epoch losses and the count of bad steps."""
+    import numpy as np
+    import tensorflow as tf
+
+    from zoo.training.loop import _compiled
+    from zoo.training.model import Trainable
+
+    def fresh():
+        # TensorFlow may compute in the memory of an array that a generator gave it.
+        for item in batches:
+            yield tf.nest.map_structure(np.array, item)
+
+    def kind(item):
+        return tf.TensorSpec([item.shape[0], *[None] * (item.ndim - 1)], item.dtype)
+
+    kinds = tf.nest.map_structure(kind, batches[0])
+    dataset = tf.data.Dataset.from_generator(fresh, output_signature=kinds).repeat()
+    with strategy.scope():
+        network = bench.build()
+        first = network.get_weights()
+        model = _compiled(Trainable(network, bench.task, 0.5), bench.settled.run, STEPS)
+    history = model.fit(dataset, epochs=1, steps_per_epoch=len(batches), verbose=0, shuffle=False)
+    logs = {key: values[-1] for key, values in history.history.items()}
+    return first, network.get_weights(), logs
+
+
+def _difference(ours, theirs) -> float:
+    import numpy as np
+
+    return max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs, strict=True))
+
+
+def _compare(bench, one, two) -> dict:
+    import numpy as np
+
+    batches = [bench.batch(BATCH, start=start, day=day) for start, day in ((0, 1e9), (12, 30.0), (24, 4.0))]
+    first, single, logs_1 = _train(bench, batches, one)
+    _, double, logs_2 = _train(bench, batches, two)
+    # Flux of the last object, which the second replica gets.
+    broken = {key: value.copy() for key, value in batches[1][0].items()}
+    name = next((key for key in ("grid_flux", "flux") if key in broken), None)
+    spoiled = [(broken, *batches[1][1:])] if name else []
+    if name:
+        broken[name][-1] = np.nan
+    mixed = [batches[0], *spoiled, batches[2]]
+    _, bad_1, _ = _train(bench, mixed, one)
+    _, bad_2, bad_logs = _train(bench, mixed, two)
+    return {
+        "replicas": two.num_replicas_in_sync,
+        "lengths": len({*batches[1][0]["mask"].sum(axis=1)}) if name else 2,
+        "moved": _difference(first, single),
+        "weights": _difference(single, double),
+        "losses_1": [logs_1["loss"], logs_1["macro_f1"]],
+        "losses_2": [logs_2["loss"], logs_2["macro_f1"]],
+        "bad_steps": bad_logs["bad_steps"] if name else 1,
+        "finite_after_bad_step": all(bool(np.isfinite(item).all()) for item in bad_2),
+        "bad_weights": _difference(bad_1, bad_2),
+    }
+
+
+def main() -> None:
+    """Compare the examples that are named."""
+    import keras
+    import tensorflow as tf
+
+    from tests.cases import variants
+    from tests.cases.workbench import Workbench
+    from zoo.training import devices
+
+    two = devices.strategy("cpu:2")
+    one = tf.distribute.get_strategy()
+    keras.utils.set_random_seed(0)
+    found = {}
+    for example in variants.examples():
+        if str(example) not in sys.argv[2:]:
+            continue
+        bench = Workbench(example, Path(sys.argv[1]), optimizer="adam", weight_decay=0.0)
+        found[str(example)] = _compare(bench, one, two)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
