@@ -145,7 +145,10 @@ def thin(curves: LightCurves, bands: int, limit: int) -> LightCurves:
     number = tf.gather_nd(total, tf.stack([curves.row, tf.cast(curves.band, tf.int64)], axis=1))
     last, steps = tf.maximum(number - 1, 1), limit - 1
     nearest = -((-position * steps) // last)
-    on_grid = tf.equal(nearest * last // steps, position) & (nearest <= steps)
+    # In float64 as NumPy does it: where the exact value is whole, rounding may take the row before.
+    spaced = tf.floor(tf.cast(nearest, tf.float64) * (tf.cast(last, tf.float64) / steps))
+    spaced = tf.where(nearest == steps, last, tf.cast(spaced, tf.int64))
+    on_grid = tf.equal(spaced, position) & (nearest <= steps)
     return keep(curves, on_grid | (number <= limit) | _has(curves, TRIGGER))
 
 
