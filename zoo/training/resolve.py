@@ -72,7 +72,7 @@ def parser(model: str, prog: str = "python -m zoo.fit"):
             raise UsageError(_readable(message, model))
 
     entry = registry.get(model)
-    result = Parser(prog=prog, add_help=False, exit_on_error=True)
+    result = Parser(prog=prog, add_help=False, allow_abbrev=False)
     for theclass in (RunConfig, SelectionConfig, InputConfig, entry.config):
         result.add_class_arguments(theclass)
     return result
