@@ -1,0 +1,230 @@
+"""Computed light-curve features of a directory of records, as a derived group beside them.
+
+What is computed is stated in `data_tools.feature_list`. Objects are dealt in pieces to processes and written in the
+order of the records; memory does not grow with their number, and the bytes do not depend on the number of processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import itertools
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent import futures
+from pathlib import Path
+
+import numpy as np
+
+from data_tools.feature_list import columns
+from data_tools.feature_values import FeatureExtractor, code_version
+from tfrecords import command
+from tfrecords.derived import DerivedGroup, DerivedWriter
+from tfrecords.errors import DataError, UsageError
+from tfrecords.reader import RecordDirectory
+from tfrecords.schema import Record
+
+DAYS = tuple(float(2**power) for power in range(12))
+_PIECE = 64
+# Pieces under way for each process: enough that none waits for the writing, few enough to stay small.
+_AHEAD = 3
+
+Piece = tuple[list[str], np.ndarray]
+
+
+def compute(
+    directory: str | os.PathLike,
+    name: str = "features",
+    days: Sequence[float] = DAYS,
+    *,
+    workers: int = 1,
+    overwrite: bool = False,
+    quiet: bool = True,
+) -> Path:
+    """Compute the features of all records and write them as a derived group.
+
+    Parameters
+    ----------
+    directory : path
+        A directory of records.
+    name : str
+        Of the derived group.
+    days : sequence of float
+        Days after the reference time; each row of the group is computed from the observations until then.
+        Positive and increasing; infinity stands for the whole light curve.
+    workers : int
+        Processes; 1 computes in this one.
+    overwrite : bool
+        Replace a group of that name.
+    quiet : bool
+        No progress bar.
+
+    Returns
+    -------
+    pathlib.Path
+        Of the group.
+
+    Raises
+    ------
+    UsageError
+        If days, workers or name cannot be, or the group exists and may not be replaced.
+    DataError
+        If there are no records, one is damaged, or the `light-curve` package is missing. Nothing of the group stays.
+    """
+    days = check_days(days)
+    if workers < 1:
+        raise UsageError(f"--workers is at least 1. Received: {workers}")
+    records = RecordDirectory(directory)
+    bands = [band.name for band in records.info.bands]
+    writer = DerivedWriter(records, name, columns(bands), days, code_version())
+    if writer.path.exists() and not overwrite:
+        raise UsageError(
+            f"{writer.path}: exists already; --overwrite replaces it, --name gives the new one another name. "
+            f"Received: --name {name}"
+        )
+    with writer, contextlib.closing(_pieces(records, days, workers)) as pieces:
+        found = itertools.chain.from_iterable(zip(*piece, strict=True) for piece in pieces)
+        for object_id, values in command.progress(found, "computing features", len(records), quiet):
+            writer.append(object_id, values)
+    return writer.path
+
+
+def check_days(days: Sequence[float]) -> tuple[float, ...]:
+    """Refuse days that are not positive and increasing, with UsageError."""
+    days = tuple(float(day) for day in days)
+    if not days or not all(day > 0 for day in days) or any(b <= a for a, b in itertools.pairwise(days)):
+        received = ",".join(f"{day:g}" for day in days) or "no day"
+        raise UsageError(f"--days are positive and increase, as in 1,2,4,8 or 30,inf. Received: {received}")
+    return days
+
+
+def _pieces(records: RecordDirectory, days: tuple[float, ...], workers: int) -> Iterator[Piece]:
+    """Give ids and values of one piece of the records after the other."""
+    starts = range(0, len(records), _PIECE)
+    workers = min(workers, len(starts))
+    if workers <= 1:
+        task = _Task(records, days)
+        yield from map(task, starts)
+        return
+    pool = futures.ProcessPoolExecutor(
+        workers,
+        # A forked process would inherit the threads of whatever library this one has loaded.
+        multiprocessing.get_context("spawn"),
+        initializer=_start,
+        initargs=(os.fspath(records.path.resolve()), days),
+    )
+    under_way: collections.deque[futures.Future[Piece]] = collections.deque()
+    try:
+        for start in starts:
+            under_way.append(pool.submit(_run, start))
+            if len(under_way) >= workers * _AHEAD:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    except futures.BrokenExecutor as error:
+        raise DataError(
+            f"{records.path}: a process that computes features died (killed, or out of memory); fewer --workers need "
+            f"less memory. Received: --workers {workers}"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class _Task:
+    """Computes a piece of the records."""
+
+    def __init__(self, records: RecordDirectory, days: tuple[float, ...]) -> None:
+        self._records, self._days = records, days
+        self._extract = FeatureExtractor([band.name for band in records.info.bands])
+
+    def __call__(self, start: int) -> Piece:
+        ids, values = [], []
+        for place in range(start, min(start + _PIECE, len(self._records))):
+            record = self._records.record(place)
+            ids.append(record.object_id)
+            values.append(self._values(record, place))
+        return ids, np.stack(values)
+
+    def _values(self, record: Record, place: int) -> np.ndarray:
+        try:
+            return self._extract(record.lc, self._days)
+        except BaseException as error:
+            # A panic in the compiled code of the package is no Exception, and no process can be sent it.
+            if type(error).__module__ != "pyo3_runtime":
+                raise
+            where = f"{self._records.where(place)}, object {record.object_id!r}"
+            raise DataError(f"{where}: the light-curve package failed. Received: {error}") from None
+
+
+_task: _Task | None = None
+
+
+def _start(directory: str, days: tuple[float, ...]) -> None:
+    """Prepare a process of the pool."""
+    global _task
+    # An interrupt reaches all processes of a terminal; the one that waits for the others ends them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _task = _Task(RecordDirectory(directory, verify=None), days)
+
+
+def _run(start: int) -> Piece:
+    return _task(start)
+
+
+def _days(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"days are numbers, as in 1,2,4,8. Received: {text!r}") from error
+
+
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse the arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m data_tools.features",
+        description="Compute light-curve features of a directory of records, as a derived group beside them.",
+    )
+    parser.add_argument("directory", type=Path, metavar="DIR", help="directory of records")
+    parser.add_argument("--name", default="features", help="of the derived group (%(default)s)")
+    parser.add_argument(
+        "--days",
+        type=_days,
+        default=DAYS,
+        metavar="A,B",
+        help=f"days after the reference time, inf for all ({','.join(f'{day:g}' for day in DAYS)})",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=_cores(), metavar="N", help="processes (one a core: %(default)s)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a group of that name")
+    command.add_common_flags(parser)
+    return parser.parse_args(argv)
+
+
+def _cores() -> int:
+    # Not os.cpu_count: in a container fewer may be given to this process than the machine has.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the command."""
+    arguments = parse_arguments(argv)
+    path = compute(
+        arguments.directory,
+        arguments.name,
+        arguments.days,
+        workers=arguments.workers,
+        overwrite=arguments.overwrite,
+        quiet=arguments.quiet,
+    )
+    records = RecordDirectory(arguments.directory, verify=None)
+    group = DerivedGroup(records, arguments.name)
+    days = ", ".join(f"{day:g}" for day in group.days)
+    print(f"{path}: {len(group.columns)} features ({group.code_version}) of {len(records)} objects at days {days}")
+
+
+if __name__ == "__main__":
+    command.run(main)
