@@ -165,10 +165,7 @@ def report(summary: Summary, source: Source, partitioning: Partitioning, out: Pa
     sums = [sum(n for (name, _), n in summary.counts.items() if name == p) for p in partitions]
     print(_line("all", width, partitions, sums))
     total = sum(summary.totals.values())
-    print(
-        f"{out}: {total} objects: "
-        + ", ".join(f"{count} {outcome}" for outcome, count in summary.totals.items())
-    )
+    print(f"{out}: {total} objects: " + ", ".join(f"{count} {outcome}" for outcome, count in summary.totals.items()))
     for reason, count in summary.skipped.most_common():
         print(f"skipped: {count} {reason}")
     for object_id, reason in summary.quarantined:

@@ -76,11 +76,7 @@ class PlasticcSource:
         try:
             metadata, light_curves = find_files(paths)
             header = tables.read_header(metadata)
-            return (
-                "object_id" in header
-                and any(name in header for name in STATIC_COLUMNS)
-                and bool(light_curves)
-            )
+            return "object_id" in header and any(name in header for name in STATIC_COLUMNS) and bool(light_curves)
         except (DataError, UsageError, OSError):
             return False
 
@@ -153,9 +149,7 @@ class PlasticcSource:
         optional = [name for name in ("target", *TARGETS) if name in header]
         columns: dict[str, type] = {"object_id": int} | {name: float for name in (*names, *optional)}
         pieces = list(tables.read_pieces(self.metadata, columns))
-        table = (
-            {name: np.concatenate([piece[name] for piece in pieces]) for name in columns} if pieces else {}
-        )
+        table = {name: np.concatenate([piece[name] for piece in pieces]) for name in columns} if pieces else {}
         if not table or not len(table["object_id"]):
             raise DataError(f"{self.metadata}: holds no object. Received: a header only")
         self._ids = table["object_id"]
@@ -163,9 +157,7 @@ class PlasticcSource:
         self._classes = self._read_classes(table.get("target"))
         # A value beyond float32 becomes infinite and is refused with its object.
         with np.errstate(over="ignore"):
-            static = (
-                np.stack([table[name] for name in names], axis=1) if names else np.zeros((len(self._ids), 0))
-            )
+            static = np.stack([table[name] for name in names], axis=1) if names else np.zeros((len(self._ids), 0))
             self._static = static.astype("<f4")
         self._targets = {target: table[name] for name, target in TARGETS.items() if name in table}
         self.targets = tuple(self._targets)
@@ -202,17 +194,11 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         prog="python -m data_tools.plasticc",
         description="Convert a PLAsTiCC pair (metadata and light curves: CSV, gzipped CSV or parquet) to records.",
     )
-    parser.add_argument(
-        "files", nargs="+", type=Path, metavar="METADATA LIGHTCURVES", help="or one folder with both"
-    )
+    parser.add_argument("files", nargs="+", type=Path, metavar="METADATA LIGHTCURVES", help="or one folder with both")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="directory of records to make")
-    parser.add_argument(
-        "--folds", type=int, default=0, metavar="K", help="K folds instead of train and validation"
-    )
+    parser.add_argument("--folds", type=int, default=0, metavar="K", help="K folds instead of train and validation")
     parser.add_argument("--test-fraction", type=float, default=0.2, metavar="F", help="of each class (0.2)")
-    parser.add_argument(
-        "--validation-fraction", type=float, metavar="F", help="of each class, without folds (0.1)"
-    )
+    parser.add_argument("--validation-fraction", type=float, metavar="F", help="of each class, without folds (0.1)")
     parser.add_argument("--seed", type=int, default=0, help="of splits and subsets (0)")
     parser.add_argument(
         "--static-columns",
@@ -224,9 +210,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     subset.add_argument("--max-objects", type=int, metavar="N", help="so many, classes in their proportions")
     subset.add_argument("--limit-per-class", type=int, metavar="N", help="at most so many of each class")
     subset.add_argument("--flatten", type=int, metavar="N", help="so many, large classes cut to one size")
-    parser.add_argument(
-        "--shards", type=int, metavar="N", help="files a partition (default: of about 256 MiB)"
-    )
+    parser.add_argument("--shards", type=int, metavar="N", help="files a partition (default: of about 256 MiB)")
     parser.add_argument("--overwrite", action="store_true", help="replace records at --out")
     parser.add_argument("--strict", action="store_true", help="fail on the first object with bad values")
     command.add_common_flags(parser)

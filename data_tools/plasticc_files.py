@@ -34,9 +34,7 @@ def find_files(paths: Sequence[Path]) -> tuple[Path, list[Path]]:
         paths = sorted(path for path in paths[0].iterdir() if path.name.lower().endswith(names))
     headers = {path: tables.read_header(path) for path in paths}
     light_curves = [path for path in paths if "mjd" in headers[path]]
-    metadata = [
-        path for path in paths if path not in light_curves and (not folder or "object_id" in headers[path])
-    ]
+    metadata = [path for path in paths if path not in light_curves and (not folder or "object_id" in headers[path])]
     if len(metadata) == 1 and light_curves:
         return metadata[0], light_curves
     if len(paths) > 1 and not folder:

@@ -38,9 +38,7 @@ def read_header(path: Path) -> list[str]:
         raise DataError(f"{path}: cannot be read (cut short or damaged?): {error}") from error
     names = next(csv.reader(io.StringIO(line)), [])
     if not names:
-        raise DataError(
-            f"{path}: a table starts with the names of its columns. Received: an empty file or line"
-        )
+        raise DataError(f"{path}: a table starts with the names of its columns. Received: an empty file or line")
     return [name.strip() for name in names]
 
 
@@ -51,9 +49,7 @@ def require_columns(path: Path, header: Sequence[str], required: Sequence[str]) 
         raise DataError(f"{path}: columns missing: {', '.join(missing)}. Received: {', '.join(header)}")
     twice = sorted({name for name in required if list(header).count(name) > 1})
     if twice:
-        raise DataError(
-            f"{path}: columns that stand there twice: {', '.join(twice)}. Received: {', '.join(header)}"
-        )
+        raise DataError(f"{path}: columns that stand there twice: {', '.join(twice)}. Received: {', '.join(header)}")
 
 
 def read_pieces(path: Path, columns: Mapping[str, type]) -> Iterator[dict[str, np.ndarray]]:
@@ -90,9 +86,7 @@ def read_pieces(path: Path, columns: Mapping[str, type]) -> Iterator[dict[str, n
                     column = column.cast(kind)
                 if pa.types.is_integer(kind) and column.null_count:
                     row = first + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
-                    raise DataError(
-                        f"{path}: column {name!r} has no gaps. Received: nothing in data row {row + 1}"
-                    )
+                    raise DataError(f"{path}: column {name!r} has no gaps. Received: nothing in data row {row + 1}")
                 piece[name] = column.to_numpy(zero_copy_only=False)
             first += batch.num_rows
             yield piece

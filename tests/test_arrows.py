@@ -118,9 +118,7 @@ def test_records_know_no_other_room():
 
 
 def test_only_the_batch_reader_of_the_records_imports_tensorflow():
-    found = {
-        each.module for each in IMPORTS if _under(each.module, "tfrecords") and _under(each.target, *BACKENDS)
-    }
+    found = {each.module for each in IMPORTS if _under(each.module, "tfrecords") and _under(each.target, *BACKENDS)}
     assert found == {"tfrecords.batch"}
 
 
@@ -244,9 +242,7 @@ class Now:
 if __name__ == "__main__":
     import torch
 """
-    found = {
-        (each.target, each.at_once) for each in imports_of("zoo.models.atat.model", source, is_package=False)
-    }
+    found = {(each.target, each.at_once) for each in imports_of("zoo.models.atat.model", source, is_package=False)}
     assert found == {
         ("keras", True),
         ("zoo.registry", True),

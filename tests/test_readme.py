@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "README.md").read_text("utf-8")

@@ -49,9 +49,7 @@ def parse(serialized: tf.Tensor, static_size: int, targets: Sequence[str] = ()) 
         missing = struct.pack("<f", float("nan")) * static_size
         features["static"] = tf.io.FixedLenFeature([], tf.string, default_value=missing)
     missing = struct.pack("<d", float("nan"))
-    features |= {
-        f"target/{name}": tf.io.FixedLenFeature([], tf.string, default_value=missing) for name in targets
-    }
+    features |= {f"target/{name}": tf.io.FixedLenFeature([], tf.string, default_value=missing) for name in targets}
     parsed = tf.io.parse_example(serialized, features)
 
     def join(key: str, size: int | tf.Tensor, dtype: tf.DType) -> tf.Tensor:

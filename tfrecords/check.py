@@ -124,9 +124,7 @@ def _check_records(path: Path, info: DatasetInfo, index: np.ndarray, quiet: bool
             problems.append(f"object ids are unique in a data set. Received: {record.object_id!r} twice")
         partitions[record.object_id] = shard.partition
         for problem in problems:
-            yield Violation(
-                shard.name, in_shard, record.object_id, f"{where}, object {record.object_id!r}: {problem}"
-            )
+            yield Violation(shard.name, in_shard, record.object_id, f"{where}, object {record.object_id!r}: {problem}")
     yield from _compare_ledger(path, partitions)
 
 
@@ -136,9 +134,7 @@ def _compare_ledger(path: Path, partitions: dict[str, str]) -> Iterator[Violatio
             object_id = row["object_id"]
             partition = partitions.pop(object_id, None)
             if partition != (row["partition"] if row["outcome"] == "written" else None):
-                message = (
-                    f"object {object_id!r} is {row['outcome']} {row['partition']}. Received: {partition}"
-                )
+                message = f"object {object_id!r} is {row['outcome']} {row['partition']}. Received: {partition}"
                 yield Violation(LEDGER_FILE, -1, object_id, f"{path / LEDGER_FILE}: {message}")
     except DataError:
         return
@@ -163,12 +159,8 @@ def main(argv: Sequence[str]) -> int:
         prog="python -m tfrecords.check",
         description="Check a directory of records: sizes and counts, or (--deep) every checksum and every rule.",
     )
-    parser.add_argument(
-        "directory", type=Path, nargs="?", default=sample_path(), help="default: embedded sample"
-    )
-    parser.add_argument(
-        "--deep", action="store_true", help="read everything: checksums, schema, ids, order, index"
-    )
+    parser.add_argument("directory", type=Path, nargs="?", default=sample_path(), help="default: embedded sample")
+    parser.add_argument("--deep", action="store_true", help="read everything: checksums, schema, ids, order, index")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     command.add_common_flags(parser)
     arguments = parser.parse_args(argv)

@@ -61,9 +61,7 @@ def _fail(error: BaseException, code: int, argv: Sequence[str]) -> None:
     sys.exit(code)
 
 
-def progress(
-    items: Iterable[Item], description: str, total: int | None = None, quiet: bool = False
-) -> Iterator[Item]:
+def progress(items: Iterable[Item], description: str, total: int | None = None, quiet: bool = False) -> Iterator[Item]:
     """Iterate with a progress bar on standard error; no bar when it is not a terminal.
 
     Parameters

@@ -61,9 +61,7 @@ class DerivedWriter:
             raise UsageError(f"the name of a derived group is a folder name. Received: {name!r}")
         for what, values in (("columns", list(columns)), ("days", list(days))):
             if not values or len(set(values)) != len(values):
-                raise UsageError(
-                    f"derived group {name!r}: {what} are not empty and unique. Received: {values}"
-                )
+                raise UsageError(f"derived group {name!r}: {what} are not empty and unique. Received: {values}")
         self._info = {
             "name": name,
             "columns": list(columns),
@@ -115,9 +113,7 @@ class DerivedWriter:
             )
         if np.isinf(values).any():
             column = self._info["columns"][int(np.argwhere(np.isinf(values))[0][1])]
-            raise DataError(
-                f"{self.path}: object {object_id!r}: column {column!r} is finite or NaN. Received: inf"
-            )
+            raise DataError(f"{self.path}: object {object_id!r}: column {column!r} is finite or NaN. Received: inf")
         self._pending.append((object_id, values))
         if len(self._pending) >= _FLUSH_ROWS:
             self._flush()
@@ -127,9 +123,7 @@ class DerivedWriter:
         expected = self._records.ids(np.arange(self._written, min(end, len(self._records))))
         for number, (object_id, _) in enumerate(self._pending):
             if number >= len(expected) or object_id != expected[number]:
-                wanted = (
-                    repr(expected[number]) if number < len(expected) else "nothing: all records are there"
-                )
+                wanted = repr(expected[number]) if number < len(expected) else "nothing: all records are there"
                 raise DataError(
                     f"{self.path}: rows come in the order of the records; row {self._written + number} is {wanted}. "
                     f"Received: {object_id!r}"
@@ -251,9 +245,7 @@ class DerivedGroup:
     def day_index(self, day: float) -> int:
         """Give the position of a day. Raises UsageError listing the days of the group."""
         if float(day) not in self.days:
-            raise UsageError(
-                f"{self.path}: days are {', '.join(f'{d:g}' for d in self.days)}. Received: {day:g}"
-            )
+            raise UsageError(f"{self.path}: days are {', '.join(f'{d:g}' for d in self.days)}. Received: {day:g}")
         return self.days.index(float(day))
 
     def is_intact(self) -> bool:
@@ -267,9 +259,7 @@ def derived_names(directory: Path) -> list[str]:
     folder = directory / _FOLDER
     if not folder.is_dir():
         return []
-    return sorted(
-        entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    )
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
 def _open(directory: RecordDirectory | str | os.PathLike) -> RecordDirectory:

@@ -62,9 +62,7 @@ def read_frame(buffer: Buffer, offset: int, where: str) -> bytes:
     """
     header = buffer[offset : offset + HEADER]
     if len(header) < HEADER:
-        raise DataError(
-            f"{where}: cut short. Received: {len(header)} of {HEADER} header bytes at byte {offset}"
-        )
+        raise DataError(f"{where}: cut short. Received: {len(header)} of {HEADER} header bytes at byte {offset}")
     length, crc = struct.unpack("<QI", header)
     if crc != _masked(header[:8]):
         raise DataError(f"{where}: damaged. Received: a wrong checksum of the length at byte {offset}")

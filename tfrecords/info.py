@@ -200,9 +200,7 @@ class DatasetInfo:
         try:
             content = json.loads(text)
         except ValueError as error:
-            raise DataError(
-                f"{where}: not JSON (cut short?): {error}. Received: {len(text)} characters"
-            ) from error
+            raise DataError(f"{where}: not JSON (cut short?): {error}. Received: {len(text)} characters") from error
         version = content.get("schema_version") if isinstance(content, dict) else None
         if isinstance(version, int) and version > SCHEMA_VERSION:
             raise DataError(

@@ -69,9 +69,7 @@ class RecordDirectory:
     def partition_indices(self, name: str) -> np.ndarray:
         """Give the records of a partition, int64, ascending. Raises UsageError naming the partitions."""
         if name not in self.info.partitions:
-            raise UsageError(
-                f"{self.path}: partitions are {', '.join(self.info.partitions)}. Received: {name!r}"
-            )
+            raise UsageError(f"{self.path}: partitions are {', '.join(self.info.partitions)}. Received: {name!r}")
         return np.flatnonzero(self.index["partition"] == self.info.partitions.index(name))
 
     def split_indices(self, split: str, fold: int | None = None) -> np.ndarray:
@@ -189,9 +187,7 @@ def read_ledger(directory: Path) -> Iterator[dict[str, str]]:
         with open(path, encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             if tuple(reader.fieldnames or ()) != LEDGER_COLUMNS:
-                raise DataError(
-                    f"{path}: columns are {', '.join(LEDGER_COLUMNS)}. Received: {reader.fieldnames}"
-                )
+                raise DataError(f"{path}: columns are {', '.join(LEDGER_COLUMNS)}. Received: {reader.fieldnames}")
             yield from reader
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
@@ -220,9 +216,7 @@ def size_problems(directory: Path, info: DatasetInfo) -> list[tuple[str, str]]:
     for shard in info.shards:
         path = directory / shard.name
         if not path.is_file():
-            problems.append(
-                (shard.name, f"{path}: missing; the info file lists it with {shard.count} records")
-            )
+            problems.append((shard.name, f"{path}: missing; the info file lists it with {shard.count} records"))
         elif path.stat().st_size != shard.bytes:
             size = path.stat().st_size
             word = "cut short" if size < shard.bytes else "too long"
@@ -270,9 +264,7 @@ def digest_problems(directory: Path, info: DatasetInfo) -> list[tuple[str, str]]
         path = directory / shard.name
         with open(path, "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:
-                problems.append(
-                    (shard.name, f"{path}: damaged or replaced (another SHA-256 than in the info file)")
-                )
+                problems.append((shard.name, f"{path}: damaged or replaced (another SHA-256 than in the info file)"))
     return problems
 
 

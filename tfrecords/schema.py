@@ -121,9 +121,7 @@ class Record:
     def __post_init__(self) -> None:
         if self.static is not None:
             self.static = np.ascontiguousarray(self.static, "<f4")
-        self.targets = {
-            name: np.atleast_1d(np.ascontiguousarray(value, "<f8")) for name, value in self.targets.items()
-        }
+        self.targets = {name: np.atleast_1d(np.ascontiguousarray(value, "<f8")) for name, value in self.targets.items()}
 
 
 def sort_rows(lc: LightCurve) -> LightCurve:
@@ -204,9 +202,7 @@ def decode(data: bytes, where: str = "") -> Record:
         record = _from_features(features)
     except DataError as error:
         raise DataError(f"{where}: {error}" if where else str(error)) from error
-    _refuse(
-        validate(record), f"{where}, object {record.object_id!r}" if where else f"object {record.object_id!r}"
-    )
+    _refuse(validate(record), f"{where}, object {record.object_id!r}" if where else f"object {record.object_id!r}")
     return record
 
 
@@ -321,9 +317,7 @@ def _validate_spectrum(spectrum: Spectrum) -> list[str]:
     shapes = {name: getattr(spectrum, name).shape for name in _SPECTRUM_TYPES}
     if any(shape != (len(spectrum.wavelength),) for shape in shapes.values()):
         return [f"the columns of a spectrum have one length. Received: {shapes}"]
-    problems = _validate_values("spectrum/flux", spectrum.flux) + _validate_values(
-        "spectrum/ivar", spectrum.ivar
-    )
+    problems = _validate_values("spectrum/flux", spectrum.flux) + _validate_values("spectrum/ivar", spectrum.ivar)
     if not np.isfinite(spectrum.wavelength).all() or (np.diff(spectrum.wavelength) <= 0).any():
         problems.append("key 'spectrum/wavelength' is finite and increases. Received: values that do not")
     if (spectrum.ivar < 0).any():
@@ -351,9 +345,7 @@ def _validate_values(key: str, values: np.ndarray) -> list[str]:
         return [f"key {key!r} has one dimension. Received: shape {values.shape}"]
     infinite = np.isinf(values)
     if infinite.any():
-        return [
-            f"key {key!r} is finite or NaN. Received: {values[infinite][0]} at {int(np.argmax(infinite))}"
-        ]
+        return [f"key {key!r} is finite or NaN. Received: {values[infinite][0]} at {int(np.argmax(infinite))}"]
     return []
 
 

@@ -38,9 +38,7 @@ def describe(record: Record, info: DatasetInfo) -> list[tuple[str, str]]:
         ("survey", record.survey),
         ("class", f"{class_name} ({record.class_id})"),
     ]
-    for column, value in zip(
-        info.static_columns, [] if record.static is None else record.static, strict=False
-    ):
+    for column, value in zip(info.static_columns, [] if record.static is None else record.static, strict=False):
         missing = np.isnan(value) or any(np.float32(each) == value for each in column.missing)
         lines.append((column.name, f"{value:.6g} {column.unit}".strip() + (" (missing)" if missing else "")))
     for name, value in sorted(record.targets.items()):
@@ -100,14 +98,10 @@ def plot(record: Record, info: DatasetInfo) -> Figure:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     labels = list(handles)
-    figure.legend(
-        [handles[label] for label in labels], labels, loc="outside upper right", ncols=4, fontsize=8
-    )
+    figure.legend([handles[label] for label in labels], labels, loc="outside upper right", ncols=4, fontsize=8)
     axes[-1].set_xlabel("MJD (days)")
     figure.supylabel(f"flux ({info.flux_unit})", fontsize=9)
-    figure.suptitle(
-        " ".join(value for _, value in describe(record, info)[1:3]) + f"  {record.object_id}", x=0.3
-    )
+    figure.suptitle(" ".join(value for _, value in describe(record, info)[1:3]) + f"  {record.object_id}", x=0.3)
     return figure
 
 
@@ -137,13 +131,9 @@ def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m tfrecords.show", description="Print one object of a directory of records and plot it."
     )
-    parser.add_argument(
-        "directory", type=Path, nargs="?", default=sample_path(), help="default: embedded sample"
-    )
+    parser.add_argument("directory", type=Path, nargs="?", default=sample_path(), help="default: embedded sample")
     parser.add_argument("--object", required=True, metavar="ID", help="object id")
-    parser.add_argument(
-        "--plot", type=Path, metavar="FILE.png", help="where the plot goes (default: <id>.png)"
-    )
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="where the plot goes (default: <id>.png)")
     command.add_common_flags(parser)
     arguments = parser.parse_args(argv)
     if arguments.plot is not None and arguments.plot.suffix.lower() != ".png":
@@ -157,9 +147,7 @@ def main(argv: Sequence[str]) -> None:
         plot(record, directory.info).savefig(path, dpi=120)
         print(f"plot: {path}")
     elif arguments.plot is not None:
-        raise UsageError(
-            f"object {record.object_id!r} has no light curve to plot. Received: --plot {arguments.plot}"
-        )
+        raise UsageError(f"object {record.object_id!r} has no light curve to plot. Received: --plot {arguments.plot}")
 
 
 def _print(record: Record, directory: RecordDirectory, index: int) -> None:

@@ -145,9 +145,7 @@ def _fields(data: bytes):
     while position < end:
         tag, position = _read_varint(data, position)
         if tag & 7 != _LENGTH_DELIMITED:
-            raise DataError(
-                f"not a tf.train.Example: its fields are length-delimited. Received: wire type {tag & 7}"
-            )
+            raise DataError(f"not a tf.train.Example: its fields are length-delimited. Received: wire type {tag & 7}")
         size, position = _read_varint(data, position)
         if position + size > end:
             raise DataError(f"the record is cut short. Received: {end} bytes, need {position + size}")

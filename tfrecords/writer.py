@@ -145,8 +145,7 @@ class DatasetWriter:
         for number, name in enumerate(partition_names(folds)):
             wanted = shards or max(1, math.ceil((expected or {}).get(name, 0) * record_bytes / _SHARD_BYTES))
             self._partitions[name] = [
-                _ShardFile(self._temporary / shard_name(name, part, wanted), name, number)
-                for part in range(wanted)
+                _ShardFile(self._temporary / shard_name(name, part, wanted), name, number) for part in range(wanted)
             ]
         if sum(map(len, self._partitions.values())) > 0xFFFF:
             raise UsageError(f"a directory has at most 65535 shards. Received: shards={shards}")
@@ -219,9 +218,7 @@ class DatasetWriter:
         if not self._totals["written"]:
             raise DataError(f"{self.path}: no record to write. Received: {self._totals}")
         # An empty partition has no file; a partition with records has all of its shards, empty ones too.
-        files = [
-            shard for shards in self._partitions.values() if any(s.count for s in shards) for shard in shards
-        ]
+        files = [shard for shards in self._partitions.values() if any(s.count for s in shards) for shard in shards]
         for shard in files:
             shard.close()
         self._ledger.close()

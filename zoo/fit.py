@@ -71,19 +71,26 @@ def _runs(options, rest):
 
     common = {"config": options.config, "quiet": options.quiet}
     if options.resume:
-        yield fit(options.model, arguments=rest, resume=options.resume, quiet=options.quiet).path
+        yield fit(options.model, options.preset, arguments=rest, resume=options.resume, **common).path
         return
     if not options.folds:
         yield fit(options.model, options.preset, arguments=rest, **common).path
         return
     from zoo.training.evaluation import evaluate
+    from zoo.training.resolve import resolve
 
     done = []
-    for fold in _folds(options, rest):
-        run = fit(options.model, options.preset, arguments=[*rest, "--fold", str(fold)], **common)
+    folds = _folds(options, rest)
+    settled = resolve(options.model, options.preset, options.config, rest)
+    for fold in folds:
+        flags = [*rest, "--fold", str(fold)]
+        if settled.run.name is not None:
+            flags += ["--name", f"{settled.run.name}-fold{fold}"]
+        run = fit(options.model, options.preset, arguments=flags, **common)
         done.append(run.path)
         yield run.path
-    yield evaluate(done, quiet=options.quiet, redraw=True)
+    if len(done) > 1 and all((path / "report" / "index.md").is_file() for path in done):
+        yield evaluate(done, quiet=options.quiet, redraw=True)
 
 
 def _folds(options, rest) -> list[int]:
@@ -100,8 +107,8 @@ def _folds(options, rest) -> list[int]:
         folds = [int(item) for item in options.folds.split(",")]
     except ValueError:
         folds = [-1]
-    if any(not 0 <= fold < count for fold in folds):
-        raise UsageError(f"--folds: valid are all, or numbers 0..{count - 1}. Received: {options.folds!r}")
+    if any(not 0 <= fold < count for fold in folds) or len(set(folds)) != len(folds):
+        raise UsageError(f"--folds: valid are all, or different numbers 0..{count - 1}. Received: {options.folds!r}")
     return folds
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -109,8 +110,10 @@ def parity(directory, model: str | None = None, quiet: bool = True) -> list[dict
                 problem = "no handler: this family or kind of case is not known to the zoo"
         except (DataError, UsageError) as error:
             problem = str(error)
-        except (KeyError, ValueError, TypeError) as error:
-            problem = f"the case does not have the expected form: {type(error).__name__}: {error}"
+        except Exception as error:
+            # Whatever is odd about one case must not keep the others from being run.
+            text = re.sub(r"\x1b\[[0-9;]*m|\s+", " ", str(error)).strip()
+            problem = f"the case does not have the expected form: {type(error).__name__}: {text}"
         rows.append(
             {
                 "case": name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -31,6 +32,7 @@ def silence() -> None:
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     original = os.dup(2)
     reading, writing = os.pipe()
     os.dup2(writing, 2)

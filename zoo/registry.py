@@ -169,7 +169,8 @@ def create(name: str, info: ModelInfo, **hparams):
         if key not in keys:
             raise UsageError(unknown(f"hyperparameter of {name}", key, keys))
     config = entry.config(**hparams)
-    model = load(entry.model)(config, info)
+    # A fixed name: Keras would number networks as they are made and write the number into weights files.
+    model = load(entry.model)(config, info, name=entry.family)
     model(example_inputs(name, config, info))
     return model
 

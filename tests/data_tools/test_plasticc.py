@@ -195,9 +195,7 @@ def test_source_yields_rows_of_the_metadata(pair):
 
 
 def test_mini_set(shared, tmp_path):
-    plasticc.main(
-        [str(shared("data/plasticc_mini")), "--out", str(tmp_path / "mini"), "--folds", "5", "--quiet"]
-    )
+    plasticc.main([str(shared("data/plasticc_mini")), "--out", str(tmp_path / "mini"), "--folds", "5", "--quiet"])
     records = RecordDirectory(tmp_path / "mini")
     assert len(records) == 140
     assert records.index["length"].sum() == 24327

@@ -35,9 +35,7 @@ def test_train_validation_test():
         assert abs(found["validation"] - 0.15 * count) <= 1
 
 
-@pytest.mark.parametrize(
-    "partitioning", [Partitioning(folds=5), Partitioning(), Partitioning(folds=3, seed=9)]
-)
+@pytest.mark.parametrize("partitioning", [Partitioning(folds=5), Partitioning(), Partitioning(folds=3, seed=9)])
 def test_order_has_no_say(partitioning):
     order = np.random.default_rng(0).permutation(len(IDS))
     names = partitioning.assign(IDS, CLASSES)

@@ -62,9 +62,7 @@ def test_types(batch):
 
 
 def test_graph_and_empty_batch(batch):
-    function = tf.function(
-        lambda serialized: parse(serialized, 2), input_signature=[tf.TensorSpec([None], tf.string)]
-    )
+    function = tf.function(lambda serialized: parse(serialized, 2), input_signature=[tf.TensorSpec([None], tf.string)])
     assert np.array_equal(function(batch[1])["time"], batch[2]["time"])
     empty = function(tf.constant([], tf.string))
     assert empty["static"].shape == (0, 2)

@@ -65,9 +65,7 @@ def test_a_well_framed_record_that_breaks_the_schema(directory, capsys, make_rec
     shard.write_bytes(b"".join(map(frame, frames)))
     code, result = _check(directory, capsys, "--deep")
     assert code == 1
-    assert any(
-        each["record"] == number and "'lc/flux' is finite" in each["message"] for each in result["violations"]
-    )
+    assert any(each["record"] == number and "'lc/flux' is finite" in each["message"] for each in result["violations"])
 
 
 def test_a_record_twice(tmp_path, settings, capsys, make_record):

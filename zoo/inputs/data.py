@@ -113,6 +113,10 @@ def describe(directory: RecordDirectory, parts, inputs: InputConfig, selection: 
     if "features" not in parts:
         return spec
     group = DerivedGroup(directory, inputs.feature_group)
+    if list(group.days) != sorted(set(group.days)):
+        raise DataError(
+            f"{directory.path}: derived group {inputs.feature_group!r}: days must ascend. Received: {list(group.days)}"
+        )
     return dataclasses.replace(
         spec,
         features=tuple(group.columns),

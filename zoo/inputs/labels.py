@@ -87,7 +87,7 @@ def _read(label_map: str) -> tuple[str, dict[str, list[str]]]:
         where = f"label map {label_map}"
         text = (resources.files("zoo.label_maps") / f"{label_map}.yaml").read_text("utf-8")
     elif Path(label_map).is_file():
-        where, text = str(label_map), Path(label_map).read_text("utf-8")
+        where, text = str(label_map), Path(label_map).read_text("utf-8", errors="replace")
     else:
         names = ", ".join(available()) or "none ship with the zoo yet"
         raise UsageError(f"--label-map: neither a label map of the zoo ({names}) nor a file. Received: {label_map!r}")

@@ -86,7 +86,7 @@ def select(labels, config, seed: int) -> np.ndarray:
     chosen = []
     for name in np.unique(labels):
         members = np.flatnonzero(labels == name)
-        count = max(1, round(share * len(members)))
+        count = max(1, int(share * len(members) + 1e-9))
         if config.max_per_class is not None:
             count = min(count, config.max_per_class)
         chosen.append(rng.permutation(members)[:count])

@@ -107,9 +107,11 @@ class Stage:
         if days is None:
             days = tf.fill([count], tf.constant(np.inf, tf.float64))
         place = tf.reduce_sum(tf.cast(table[None, :] <= days[:, None], tf.int32), axis=1) - 1
-        place = tf.maximum(place, 0)
+        known, place = place >= 0, tf.maximum(place, 0)
         if "features" in self.parts:
             features = tf.gather(features, place, axis=1, batch_dims=1)
+            # Before the first day of the group nothing is known yet.
+            features = tf.where(known[:, None], features, float("nan"))
         else:
             features = tf.zeros([count, 0])
         return features, place

@@ -57,7 +57,7 @@ class SelfAttention(keras.layers.Layer):
         self.head_dim = head_dim
         self.rate = dropout
         self.initializer = initializer
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, input_shape):
         width = self.num_heads * self.head_dim

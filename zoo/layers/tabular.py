@@ -63,7 +63,7 @@ class NormHead(keras.layers.Layer):
             "initializer": initializer,
         }
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=self.dtype_policy, name="norm")
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, input_shape):
         width, settings, policy = input_shape[-1], self.settings, self.dtype_policy

@@ -41,7 +41,7 @@ class EncoderBlock(keras.layers.Layer):
         self.ffn_norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=policy, name="ffn_norm")
         self.ffn_in = dense(ffn_factor * width, width, initializer, "ffn_in", policy)
         self.ffn_out = dense(width, ffn_factor * width, initializer, "ffn_out", policy)
-        self.dropout = keras.layers.Dropout(dropout, dtype=policy)
+        self.dropout = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
 
     def build(self, input_shape):
         self.attention_norm.build(input_shape)

@@ -59,20 +59,23 @@ class Bundle:
 
 def save(directory: Path, bundle: Bundle, network) -> None:
     """Write description and weights; the description comes last and holds the weights' SHA-256."""
-    files.atomic(directory / WEIGHTS, network.save_weights)
-    files.write_json(
-        directory / DESCRIPTION,
-        {
-            "format": FORMAT,
-            "zoo_version": __version__,
-            "model": bundle.model,
-            "hparams": bundle.hparams,
-            "inputs": dataclasses.asdict(bundle.inputs),
-            "data": bundle.spec.to_dict(),
-            "loss": bundle.loss,
-            "weights_sha256": _digest(directory / WEIGHTS),
-        },
-    )
+    files.save_weights(directory / WEIGHTS, network)
+    values = {
+        "format": FORMAT,
+        "zoo_version": __version__,
+        "model": bundle.model,
+        "hparams": bundle.hparams,
+        "inputs": dataclasses.asdict(bundle.inputs),
+        "data": bundle.spec.to_dict(),
+        "loss": bundle.loss,
+        "weights_sha256": _digest(directory / WEIGHTS),
+    }
+    files.write_json(directory / DESCRIPTION, values | {"description_sha256": _description_digest(values)})
+
+
+def _description_digest(values: dict[str, Any]) -> str:
+    rest = {key: value for key, value in values.items() if key != "description_sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode("utf-8")).hexdigest()
 
 
 def _digest(path: Path) -> str:
@@ -98,6 +101,11 @@ def load(directory: Path) -> Bundle:
             raise DataError(
                 f"{path}: written by a newer zoo ({values['zoo_version']}). Valid: format <= {FORMAT}. "
                 f"Received: {values['format']}"
+            )
+        if values["description_sha256"] != _description_digest(values):
+            raise DataError(
+                f"{path}: changed since it was written. Valid: SHA-256 {values['description_sha256']}. "
+                f"Received: {_description_digest(values)}"
             )
         bundle = Bundle(
             values["model"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -15,9 +16,10 @@ import tensorflow as tf
 from tfrecords.errors import DataError
 from zoo.metrics.confusion import f1_scores
 from zoo.training import files
+from zoo.training.bundle import load_weights
 from zoo.training.run import METRICS, STATE
 
-LAST, BEST = "last.weights.h5", "best.weights.h5"
+LAST, NEXT, BEST = "last.weights.h5", "next.weights.h5", "best.weights.h5"
 
 
 class LossGuard(keras.callbacks.Callback):
@@ -92,6 +94,12 @@ class Recorder(keras.callbacks.Callback):
         state, model = self.state, self.model
         rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
         values = {key: float(value) for key, value in logs.items() if key != "val_bad_steps"}
+        for key in ("loss", "val_loss"):
+            if not math.isfinite(values[key]):
+                raise DataError(
+                    f"{self.path}: {key} is not finite after epoch {epoch + 1}; the weights of the last good epoch "
+                    f"are kept. Lower --learning-rate or set --clip-norm. Received: {values[key]}"
+                )
         value = values.get(self.monitor, math.nan)
         state["epoch"], state["step"] = epoch + 1, (epoch + 1) * state["steps_per_epoch"]
         margin = self.run.min_delta
@@ -99,7 +107,7 @@ class Recorder(keras.callbacks.Callback):
         row = {"epoch": epoch + 1, **values, "learning_rate": rate}
         if better:
             state |= {"best": value, "best_epoch": epoch + 1, "wait": 0, "plateau_wait": 0}
-            files.atomic(self.path / "checkpoints" / BEST, model.network.save_weights)
+            files.save_weights(self.path / "checkpoints" / BEST, model.network)
         else:
             state["wait"] += 1
             state["plateau_wait"] += 1
@@ -120,18 +128,37 @@ class Recorder(keras.callbacks.Callback):
         self.model.optimizer.learning_rate = rate
 
     def _save(self, row) -> None:
-        files.atomic(self.path / "checkpoints" / LAST, self.model.save_weights)
+        following = self.path / "checkpoints" / NEXT
+        files.save_weights(following, self.model)
         self.state["seeds"] = [np.asarray(seed).tolist() for seed in dropout_seeds(self.model.network)]
         self.rows.append({key: _text(value) for key, value in row.items()})
         files.atomic(self.path / METRICS, self._write_rows)
-        # Last: a run that is killed before resumes from the epoch that is wholly there.
         files.write_json(self.path / STATE, self.state)
+        # A run that is killed before this line is put right by `load_checkpoint`.
+        os.replace(following, self.path / "checkpoints" / LAST)
 
     def _write_rows(self, path: Path) -> None:
         with open(path, "w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, list(self.rows[-1]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
+
+
+def load_checkpoint(path: Path, model, state) -> None:
+    """Load the checkpoint that belongs to a run's state, also after a kill between the two files."""
+    folder = path / "checkpoints"
+    if (folder / NEXT).is_file():
+        load_weights(model, folder / NEXT)
+        if int(model.optimizer.iterations) == state["step"]:
+            os.replace(folder / NEXT, folder / LAST)
+            return
+        (folder / NEXT).unlink()
+    load_weights(model, folder / LAST)
+    if int(model.optimizer.iterations) != state["step"]:
+        raise DataError(
+            f"{folder / LAST}: not of the epoch in {STATE}. Valid: step {state['step']}. "
+            f"Received: step {int(model.optimizer.iterations)}"
+        )
 
 
 def _text(value) -> str:
@@ -141,8 +168,11 @@ def _text(value) -> str:
 def _rows_until(path: Path, epoch: int) -> list[dict]:
     if not path.is_file():
         return []
-    with open(path, newline="", encoding="utf-8") as stream:
-        return [row for row in csv.DictReader(stream) if int(row["epoch"]) <= epoch]
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            return [row for row in csv.DictReader(stream) if int(row["epoch"]) <= epoch]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: damaged ({type(error).__name__}: {error})") from None
 
 
 def _say(row, epochs: int, state, seconds: float) -> None:

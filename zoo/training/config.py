@@ -124,8 +124,8 @@ class RunConfig:
                 raise UsageError(f"{key} must be at least 1. Received: {getattr(self, key)}")
         if self.steps_per_epoch is not None and self.steps_per_epoch < 1:
             raise UsageError(f"steps_per_epoch must be at least 1. Received: {self.steps_per_epoch}")
-        if not self.learning_rate > 0:
-            raise UsageError(f"learning_rate must be positive. Received: {self.learning_rate}")
+        if not 0 < self.learning_rate <= 100:
+            raise UsageError(f"learning_rate must lie in (0, 100]. Received: {self.learning_rate}")
         if not 0 <= self.label_smoothing < 1:
             raise UsageError(f"label_smoothing must lie in [0, 1). Received: {self.label_smoothing}")
         if self.seed < 0:
@@ -137,7 +137,14 @@ class RunConfig:
         if self.optimizer not in OPTIMIZERS:
             raise UsageError(unknown("optimizer", self.optimizer, OPTIMIZERS))
         if self.weight_decay and self.optimizer != "adamw":
-            raise UsageError(f"weight_decay goes with optimizer adamw. Received: {self.optimizer}")
+            raise UsageError(
+                f"weight_decay goes with optimizer adamw; set weight_decay to 0. Received: {self.optimizer}"
+            )
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise UsageError(f"clip_norm must be positive. Received: {self.clip_norm}")
+        for key in ("beta_1", "beta_2"):
+            if not 0 <= getattr(self, key) < 1:
+                raise UsageError(f"{key} must lie in [0, 1). Received: {getattr(self, key)}")
         if self.schedule == "plateau" and self.warmup_epochs:
             raise UsageError(f"schedule plateau takes no warmup_epochs. Received: {self.warmup_epochs}")
         if not 0 <= self.final_rate <= 1:

@@ -65,13 +65,10 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
         return index
     from zoo.reports.several import write_comparison
 
-    target = Path(out) if out else places[0].parent / ("comparison-" + "-".join(_stems(places)))
+    # Beside the models' folders: a comparison among the runs would be taken for one of them.
+    name = f"{places[0].name}-and-{len(places) - 1}-more"
+    target = Path(out) if out else places[0].resolve().parent.parent / "comparisons" / name
     return write_comparison(places, target)
-
-
-def _stems(places) -> list[str]:
-    names = [place.name for place in places]
-    return [names[0], f"and-{len(names) - 1}-more"]
 
 
 def _place(run: Run, data, split: str, out) -> Path:
@@ -116,12 +113,14 @@ def _objects(run: Run, data, split: str):
 def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: bool) -> None:
     import pandas as pd
 
+    from zoo.reports.predictions import by_day
+
     examples, directory = _objects(run, data, split)
     stage = run.stage(column.name for column in directory.info.static_columns)
     ids, spec = examples.ids(), run.bundle.spec
     names = np.array(spec.classes, object)[examples.labels]
     tables = []
-    for day in days:
+    for day in sorted(set(days)):
         label = "whole light curve" if np.isinf(day) else f"until day {day:g}"
         values, observations = run.predictor(examples, stage, day=day, quiet=quiet, label=label)
         table = pd.DataFrame({"object_id": ids, "class": names, "day": float(day)})
@@ -129,6 +128,8 @@ def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: boo
         numbers = pd.DataFrame(values, columns=run.task.columns())
         tables.append(pd.concat([table, numbers], axis=1))
     table = pd.concat(tables, ignore_index=True)
+    # Before anything is replaced: a table that cannot be scored must not take the place of one that can.
+    by_day(table, list(spec.classes), where=str(run.path))
     files.atomic(place / "report" / "predictions_by_day.parquet", lambda path: table.to_parquet(path, index=False))
     curves = _drawn_light_curves(examples, directory, names)
     if len(curves):
@@ -160,7 +161,7 @@ def _drawn_light_curves(examples, directory, names):
     """Give the light curves of the first object of each of the most frequent classes."""
     import pandas as pd
 
-    from zoo.inputs.transforms import DETECTED, TRIGGER
+    from tfrecords.times import reference_time
 
     labels, counts = np.unique(names, return_counts=True)
     drawn = []
@@ -169,13 +170,7 @@ def _drawn_light_curves(examples, directory, names):
         record = directory.record(int(examples.indices[place]))
         if record.lc is None or not len(record.lc.time):
             continue
-        flags = record.lc.flags
-        for bit in (TRIGGER, DETECTED):
-            if (flags & bit).any():
-                reference = record.lc.time[flags & bit > 0].min()
-                break
-        else:
-            reference = record.lc.time.min()
+        reference = reference_time(record.lc.time, record.lc.flags)
         bands = np.array([band.name for band in directory.info.bands], object)
         drawn.append(
             pd.DataFrame(
@@ -187,7 +182,7 @@ def _drawn_light_curves(examples, directory, names):
                     "band": bands[record.lc.band],
                     "flux": record.lc.flux,
                     "flux_err": record.lc.flux_err,
-                    "flags": flags.astype("int64"),
+                    "flags": record.lc.flags.astype("int64"),
                 }
             )
         )

@@ -14,6 +14,9 @@ from zoo.training import files
 from zoo.training.resolve import Resolved, resolve
 from zoo.training.run import CONFIG, STATE, Run, new_directory, read_config, read_state
 
+RESUMABLE = {"epochs", "data", "devices"}
+"""Options that may differ when a run goes on; the fingerprint guards the data."""
+
 FIT_ROWS = 100_000
 """Most training rows that stage-2 tables are fitted on, drawn by the run's seed."""
 
@@ -38,7 +41,8 @@ def fit(model: str, preset: str | None = None, *, config: str | None = None, arg
     arguments : sequence of str, optional
         Command-line flags.
     resume : path, optional
-        Run to go on with from its last finished epoch; of the options only ``epochs`` may be given.
+        Run to go on with from its last finished epoch; of the options only ``epochs``, ``data`` and ``devices``
+        may be given.
     quiet : bool
         No progress.
     **options
@@ -57,6 +61,8 @@ def fit(model: str, preset: str | None = None, *, config: str | None = None, arg
         For broken or empty data, a damaged checkpoint, or a loss that is not finite.
     """
     if resume is not None:
+        if preset is not None or config is not None:
+            raise UsageError(f"--resume keeps the run's own preset and config. Received: {preset or config}")
         settled, path = _resumed(Path(resume), model, arguments, options)
     else:
         settled = resolve(model, preset, config, arguments, **options)
@@ -70,14 +76,18 @@ def _resumed(path: Path, model: str, arguments, options) -> tuple[Resolved, Path
         raise UsageError(f"--resume {path}: this run is of model {stored['model']!r}. Received: {model!r}")
     new = resolve(stored["model"], arguments=arguments, **options)
     given = {key for key, where in new.origin.items() if where == "flag"}
-    if given - {"epochs"}:
-        raise UsageError(f"--resume takes no option but --epochs; the rest is the run's own. Received: {sorted(given)}")
+    if given - RESUMABLE:
+        raise UsageError(
+            f"--resume takes no options but {', '.join(sorted(RESUMABLE))}; the rest is the run's own. "
+            f"Received: {sorted(given)}"
+        )
     flat = {key: value for section in ("hparams", "inputs", "selection", "run")
             for key, value in stored[section].items()}  # fmt: skip
-    if given:
-        flat["epochs"] = new.run.epochs
+    flat |= {key: getattr(new.run, key) for key in given}
     settled = resolve(stored["model"], **flat)
-    return dataclasses.replace(settled, preset=stored.get("preset", "")), path
+    old_origin = stored.get("origin") or {}
+    origin = {key: "flag" if key in given else old_origin.get(key, "flag") for key in settled.origin}
+    return dataclasses.replace(settled, preset=str(stored.get("preset", "")), origin=origin), path
 
 
 def open_data(settled: Resolved):
@@ -112,6 +122,10 @@ def run(settled: Resolved, path: Path | None = None, quiet: bool = False) -> Run
     from zoo.training import devices, warm_start
     from zoo.training.model import Trainable
 
+    if settled.run.data is not None:
+        # A run must find its data again from wherever it is evaluated.
+        place = str(Path(settled.run.data).resolve())
+        settled = dataclasses.replace(settled, run=dataclasses.replace(settled.run, data=place))
     options, entry = settled.run, registry.get(settled.model)
     if options.reset and not options.init_from:
         raise UsageError("--reset goes with --init-from RUN. Received: no --init-from")
@@ -149,7 +163,7 @@ def run(settled: Resolved, path: Path | None = None, quiet: bool = False) -> Run
             path = _start(settled, directory, spec, splits)
         else:
             _write_config(path, settled, spec)
-            bundles.load_weights(model, path / "checkpoints" / around.LAST)
+            around.load_checkpoint(path, model, state)
             for seed, value in zip(around.dropout_seeds(network), state["seeds"], strict=True):
                 seed.assign(np.array(value, "uint32"))
         for line in lines if not quiet else ():
@@ -267,7 +281,22 @@ def _start(settled: Resolved, directory, spec, splits) -> Path:
         counts = np.bincount(examples.labels, minlength=len(spec.classes))
         rows += [f'{name},"{label}",{count}' for label, count in zip(spec.classes, counts, strict=True)]
     files.write_text(path / "class_composition.csv", "\n".join(rows) + "\n")
+    files.write_text(path / "objects.csv", _objects(directory, options.fold, splits))
     return path
+
+
+def _objects(directory, fold, splits) -> str:
+    """Give, as CSV, how many objects of every native class each split has, and how many of them the run uses."""
+    native = directory.index["class_id"]
+    names = {item.id: item.name for item in directory.info.classes}
+    rows = ["split,native_class,objects,used"]
+    for name, examples in splits.items():
+        indices = directory.split_indices(name, (fold or 0) if directory.info.folds else None)
+        for number in np.unique(native[indices]):
+            label = names.get(int(number), "unlabelled")
+            used = np.count_nonzero(native[examples.indices] == number)
+            rows.append(f'{name},"{label}",{np.count_nonzero(native[indices] == number)},{used}')
+    return "\n".join(rows) + "\n"
 
 
 def _write_config(path: Path, settled: Resolved, spec) -> None:

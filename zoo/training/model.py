@@ -21,7 +21,7 @@ class Trainable(keras.Model):
     """
 
     def __init__(self, network, task, clip_norm: float | None = None):
-        super().__init__(autocast=False)
+        super().__init__(autocast=False, name="trainable")
         self.network, self.task, self.clip_norm = network, task, clip_norm
         self.loss_metric = keras.metrics.Mean("loss")
         self.bad_steps = keras.metrics.Sum("bad_steps")

@@ -162,7 +162,10 @@ def predict(run, data, *, source: str | None = None, day: float = float("inf"), 
         tables.append(pd.concat([table, refused]) if len(bad) else table)
     if not tables:
         return _table([], np.zeros((0, len(columns)), "float32"), np.zeros(0, "int64"), columns, run)
-    table = pd.concat(tables).sort_values("row", kind="stable").drop(columns="row")
+    table = pd.concat(tables)
+    # Objects that the source does not number are in none of its rows: they come last.
+    table["row"] = table["row"].where(table["row"] >= 0, np.iinfo("int64").max)
+    table = table.sort_values("row", kind="stable").drop(columns="row")
     table["observations"] = table["observations"].fillna(0).astype("int64")
     return table.reset_index(drop=True)
 

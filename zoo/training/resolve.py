@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -50,13 +51,14 @@ class Resolved:
         """Give the configuration as YAML with the origin of each value beside it."""
         import yaml
 
-        lines = [f"model: {self.model}", f"preset: {self.preset}"]
+        lines = yaml.safe_dump({"model": self.model, "preset": self.preset}).splitlines()
         for section, values in self.sections().items():
             lines.append(f"{section}:")
             for key, value in values.items():
                 text = yaml.safe_dump({key: value}, default_flow_style=True, width=10**6, allow_unicode=True)
                 lines.append(f"  {text.strip()[1:-1]}  # {self.origin[key]}")
-        return "\n".join(lines) + "\n"
+        origin = yaml.safe_dump({"origin": self.origin}, sort_keys=False, allow_unicode=True, width=10**6)
+        return "\n".join(lines) + "\n" + origin
 
 
 def parser(model: str, prog: str = "python -m zoo.fit"):
@@ -111,6 +113,9 @@ def normalise(arguments) -> list[str]:
     for place, token in enumerate(result[:-1]):
         if token[2:] in COMMAS and not result[place + 1].startswith("["):
             items = [item.strip() for item in result[place + 1].split(",")]
+            if token[2:] != "truncate_days":
+                # A class may be called 90, which YAML would take for a number.
+                items = [json.dumps(item) for item in items]
             result[place + 1] = "[" + ", ".join(items) + "]"
     return result
 

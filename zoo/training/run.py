@@ -107,11 +107,12 @@ def read_config(path: Path) -> dict:
     file = path / CONFIG
     try:
         values = yaml.safe_load(file.read_text("utf-8"))
-        for key in ("model", "run", "inputs", "selection", "hparams"):
-            values[key]
+        for key in ("run", "inputs", "selection", "hparams"):
+            dict(values[key])
+        values["model"]
     except FileNotFoundError:
         raise DataError(f"{path}: not the directory of a run. Valid: one with {CONFIG}. Received: none") from None
-    except (yaml.YAMLError, TypeError, KeyError) as error:
+    except (yaml.YAMLError, TypeError, KeyError, ValueError) as error:
         raise DataError(f"{file}: damaged ({type(error).__name__}: {error})") from None
     return values
 
@@ -121,7 +122,11 @@ def read_state(path: Path) -> dict:
     file = path / STATE
     try:
         state = json.loads(file.read_text("utf-8"))
-        state["epoch"], state["steps_per_epoch"]
+        for key in ("epoch", "step", "steps_per_epoch", "best_epoch", "wait", "plateau_wait"):
+            if not isinstance(state[key], int):
+                raise TypeError(f"{key} must be a whole number")
+        for key in ("best", "learning_rate", "finished", "seeds"):
+            state[key]
     except FileNotFoundError:
         raise DataError(f"{path}: no epoch of this run was finished: start it anew. Received: no {STATE}") from None
     except (ValueError, KeyError, TypeError) as error:

@@ -48,8 +48,11 @@ def export(run, out=None, *, onnx=None, overwrite: bool = False) -> Path:
 
     run = load_run(run)
     target = Path(out) if out is not None else run.path / "saved_model"
-    if out is not None and target.exists() and not overwrite:
-        raise UsageError(f"--out exists; choose another place or --overwrite. Received: {target}")
+    if out is not None and target.exists():
+        if not overwrite:
+            raise UsageError(f"--out exists; choose another place or --overwrite. Received: {target}")
+        if not (target / "saved_model.pb").is_file():
+            raise UsageError(f"--overwrite replaces SavedModels only, and this is none. Received: {target}")
     endpoints = _endpoints(run)
     temporary = target.with_name(f".incomplete-{os.getpid()}-{target.name}")
     temporary.parent.mkdir(parents=True, exist_ok=True)

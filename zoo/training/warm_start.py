@@ -10,13 +10,12 @@ from zoo.training import bundle as bundles
 
 
 def _by_path(network) -> dict[str, object]:
-    """Give the network's variables by path below the network's own name."""
-    return {variable.path.split("/", 1)[1]: variable for variable in network.variables}
+    """Give the network's weights by path below the network's own name; states of random generators are none."""
+    return {_short(variable.path): variable for variable in network.weights}
 
 
 def _in_part(path: str, network, part: str) -> bool:
-    start = network.parts_of_model()[part].path.split("/", 1)[1]
-    return path == start or path.startswith(start + "/")
+    return _under(path, [_short(network.parts_of_model()[part].path)])
 
 
 def _check_parts(network, parts, flag: str) -> None:
@@ -49,17 +48,21 @@ def initialise(network, sources, reset) -> list[str]:
     """
     _check_parts(network, reset, "--reset")
     ours, lines = _by_path(network), []
+    # Tables are fitted on this run's own training split.
+    fitted = [_short(layer.path) for layer in network.fitted().values()]
     for source in sources:
-        part, _, run = source.rpartition("=")
-        part = part or None
-        _check_parts(network, [part] if part else [], "--init-from")
-        run = Path(run)
-        theirs = _by_path(bundles.load_network(run / "bundle"))
+        part, run = _source(network, source)
+        other = bundles.load_network(run / "bundle")
+        theirs = _by_path(other)
+        foreign = _foreign(network, other)
         loaded, left = 0, []
         for path, variable in ours.items():
             if part and not _in_part(path, network, part):
                 continue
-            if any(_in_part(path, network, name) for name in reset or ()):
+            if any(_in_part(path, network, name) for name in reset or ()) or _under(path, fitted):
+                continue
+            if _under(path, foreign):
+                left.append(path)
                 continue
             if path in theirs and tuple(theirs[path].shape) == tuple(variable.shape):
                 variable.assign(theirs[path])
@@ -71,9 +74,37 @@ def initialise(network, sources, reset) -> list[str]:
                 f"--init-from: no array of {run} fits this network"
                 f"{f' in part {part!r}' if part else ''}. Received: {source}"
             )
-        rest = f"; not loaded (other shape or absent): {', '.join(left)}" if left else ""
-        lines.append(f"{source}: {loaded} arrays loaded{rest}")
+        rest = f"; not loaded (absent, of another shape, or of other classes, bands or columns): {', '.join(left)}"
+        lines.append(f"{source}: {loaded} of {loaded + len(left)} arrays loaded{rest if left else ''}")
     return lines
+
+
+def _source(network, source: str) -> tuple[str | None, Path]:
+    """Split ``PART=RUN``; a path may hold ``=`` itself."""
+    if Path(source).is_dir():
+        return None, Path(source)
+    part, mark, run = source.partition("=")
+    if not mark or "/" in part:
+        return None, Path(source)
+    _check_parts(network, [part], "--init-from")
+    return part, Path(run)
+
+
+def _foreign(network, other) -> list[str]:
+    """Give the parts whose rows mean something else in the other network: other classes, bands or columns."""
+    found = []
+    for aspect, paths in network.tied_to().items():
+        if getattr(network.info, aspect) != getattr(other.info, aspect):
+            found += [_short(path) for path in paths]
+    return found
+
+
+def _short(path: str) -> str:
+    return path.split("/", 1)[1]
+
+
+def _under(path: str, starts) -> bool:
+    return any(path == start or path.startswith(start + "/") for start in starts)
 
 
 def freeze(network, parts) -> None:

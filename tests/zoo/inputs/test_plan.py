@@ -37,7 +37,7 @@ def test_a_balanced_epoch_holds_every_class_equally_at_every_point():
     np.testing.assert_array_equal(np.sort(turns, axis=1), np.tile([0, 1, 3], (50, 1)))
     uses = Counter(epoch.tolist())
     for label in (0, 1, 3):
-        counts = [uses[place] for place in np.flatnonzero(LABELS == label)]
+        counts = [uses[place] for place in np.flatnonzero(label == LABELS)]
         assert max(counts) - min(counts) <= 1, "within a class, objects are used equally often"
     assert (epoch != stream.epoch(1)).any()
 

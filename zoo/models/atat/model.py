@@ -211,6 +211,15 @@ class Atat(keras.Model):
             parts["modulation"] = self.tokens.encoding
         return parts
 
+    def tied_to(self):
+        """Give the paths of the layers whose rows stand for classes, bands or columns, by `ModelInfo` field."""
+        heads = [getattr(self, f"{name}_head").output_layer.path for name in self.heads]
+        bands = [self.tokens.encoding.path] if hasattr(self, "tokens") else []
+        columns = [self.tokenizer.path] if hasattr(self, "tokenizer") else []
+        if self.config.tabular == "raw":
+            columns += [getattr(self, f"{name}_head").path for name in self.heads if name != "lc"]
+        return {"classes": heads, "bands": bands, "static": columns, "features": columns}
+
     def get_config(self):
         return {
             "config": dataclasses.asdict(self.config),

@@ -60,8 +60,8 @@ def read_config(values: dict[str, Any]) -> tuple[dict[str, Any], ModelInfo]:
         "combine_tokens": values["combine_lc_tab"],
         "combine_read": "first",
         "pooling": pooling[values.get("emb_to_classifier", "token")],
-        "dropout": values["dropout_first_mha"],
-        "head_dropout": values["dropout_second_mha"],
+        "dropout": values.get("dropout_first_mha", 0.0),
+        "head_dropout": values.get("dropout_second_mha", 0.0),
     }
     info = ModelInfo(
         classes=CLASSES if classes == len(CLASSES) else tuple(str(n) for n in range(classes)),
