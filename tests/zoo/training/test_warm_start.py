@@ -1,0 +1,122 @@
+"""Weights of an earlier run, in whole or by part; frozen parts."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tfrecords.errors import DataError, UsageError
+from zoo.training import warm_start
+from zoo.training.loop import fit
+
+
+@pytest.fixture
+def fresh(run):
+    """A network like the run's with other weights, and its weights by path."""
+    network = run.bundle.build()
+    return network, _weights(network)
+
+
+def _weights(network) -> dict[str, np.ndarray]:
+    return {item.path.split("/", 1)[1]: np.array(item) for item in network.weights}
+
+
+def _from(network, run, before, path) -> str:
+    value, source = _weights(network)[path], _weights(run.network)[path]
+    if np.array_equal(value, source):
+        return "loaded"
+    return "kept" if np.array_equal(value, before[path]) else "neither"
+
+
+def test_everything(run, fresh):
+    network, before = fresh
+    (line,) = warm_start.initialise(network, [str(run.path)], None)
+    assert line == f"{run.path}: {len(before)} arrays loaded"
+    for path, value in _weights(network).items():
+        np.testing.assert_array_equal(value, _weights(run.network)[path])
+
+
+def test_one_part(run, fresh):
+    network, before = fresh
+    (line,) = warm_start.initialise(network, [f"encoder={run.path}"], None)
+    inside = [path for path in before if path.startswith("encoder/")]
+    assert f": {len(inside)} arrays loaded" in line
+    for path in before:
+        # Freshly made ones and zeros are the same everywhere until they are trained.
+        if not np.array_equal(before[path], _weights(run.network)[path]):
+            assert _from(network, run, before, path) == ("loaded" if path in inside else "kept"), path
+
+
+def test_reset_leaves_parts_as_they_are(run, fresh):
+    network, before = fresh
+    warm_start.initialise(network, [str(run.path)], ["modulation", "tokenizer"])
+    for path in before:
+        if np.array_equal(before[path], _weights(run.network)[path]):
+            continue
+        kept = path.startswith(("tokens/modulation/", "tokenizer/"))
+        assert _from(network, run, before, path) == ("kept" if kept else "loaded"), path
+
+
+def test_what_does_not_fit_is_reported(run):
+    spec = dataclasses.replace(run.bundle.spec, classes=run.bundle.spec.classes[:5])
+    network = dataclasses.replace(run.bundle, spec=spec).build()
+    (line,) = warm_start.initialise(network, [str(run.path)], None)
+    assert "not loaded (other shape or absent): " in line and "mix_head/logits/kernel" in line
+
+
+def test_nothing_that_fits_is_an_error(run):
+    spec = dataclasses.replace(run.bundle.spec, classes=run.bundle.spec.classes[:5])
+    hparams = run.bundle.hparams | {"num_heads": 3, "tab_num_heads": 5, "harmonics": 9, "quantiles": 33}
+    network = dataclasses.replace(run.bundle, spec=spec, hparams=hparams).build()
+    with pytest.raises(DataError, match="no array of .* fits this network in part 'encoder'"):
+        warm_start.initialise(network, [f"encoder={run.path}"], None)
+
+
+def test_a_network_of_another_kind_gives_nothing(run):
+    """Dropout states are no weights: they must not count as loaded."""
+    hparams = run.bundle.hparams | {
+        "objective": "lc", "num_heads": 3, "harmonics": 9, "time_encoding": "sinusoid", "layers": 1
+    }  # fmt: skip
+    network = dataclasses.replace(run.bundle, hparams=hparams).build()
+    assert len(network.variables) > len(network.weights), "a network with dropout"
+    with pytest.raises(DataError, match="no array of .* fits this network"):
+        warm_start.initialise(network, [str(run.path)], None)
+
+
+def test_unknown_parts_are_named(run, fresh):
+    network, _ = fresh
+    for flag, use in (
+        ("--init-from", lambda: warm_start.initialise(network, [f"encodr={run.path}"], None)),
+        ("--reset", lambda: warm_start.initialise(network, [str(run.path)], ["encodr"])),
+        ("--freeze", lambda: warm_start.freeze(network, ["encodr"])),
+    ):
+        with pytest.raises(UsageError, match=f"{flag}: .*Closest: encoder.*Received: 'encodr'"):
+            use()
+    with pytest.raises(DataError, match="/nowhere/at-all/bundle: no finished model here"):
+        warm_start.initialise(network, ["/nowhere/at-all"], None)
+
+
+def test_frozen_parts_do_not_move(run, fresh):
+    network, _ = fresh
+    warm_start.freeze(network, ["encoder"])
+    paths = {item.path.split("/", 1)[1] for item in network.trainable_variables}
+    assert paths and not any(path.startswith("encoder/") for path in paths)
+    with pytest.raises(UsageError, match="nothing is left to train"):
+        warm_start.freeze(network, list(network.parts_of_model()))
+
+
+def test_fine_tuning_from_a_run(run, options):
+    tuned = fit("atat", name="tuned", quiet=True, **(
+        options | {"epochs": 1, "init_from": [str(run.path)], "freeze": ["encoder"], "seed": 11}))  # fmt: skip
+    ours, theirs = _weights(tuned.network), _weights(run.network)
+    for path, value in ours.items():
+        if path.startswith("encoder/"):
+            np.testing.assert_array_equal(value, theirs[path], err_msg=path)
+    assert (ours["mix_head/logits/kernel"] != theirs["mix_head/logits/kernel"]).any()
+
+
+def test_reset_needs_a_source(options):
+    with pytest.raises(UsageError, match="--reset goes with --init-from"):
+        fit("atat", name="never", quiet=True, **(options | {"reset": ["tokenizer"]}))
