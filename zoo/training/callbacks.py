@@ -28,7 +28,7 @@ class LossGuard(keras.callbacks.Callback):
     def __init__(self, limit: int, where: Path):
         super().__init__()
         self.limit, self.where = limit, where
-        self.total = self.streak = 0.0
+        self.total, self.streak = 0.0, 0
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.total = epoch, 0.0
