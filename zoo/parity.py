@@ -52,7 +52,8 @@ def load_case(path: Path) -> Case:
             except ValueError as error:
                 raise DataError(f"{beside}: not valid JSON ({error})") from None
     try:
-        with np.load(path, allow_pickle=False) as data:
+        # Opened here: NumPy leaves the file open when it turns out to be damaged.
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as data:
             arrays = {key: data[key] for key in data.files}
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: cannot be read as a golden case ({error})") from None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from tests.cases import variants
 from zoo import registry
 
 
@@ -11,15 +13,28 @@ def _shapes(network) -> dict[str, tuple]:
     return {item.path.split("/", 1)[1]: tuple(item.shape) for item in network.variables}
 
 
-def test_the_seed_decides_the_weights_and_nothing_else(bench):
+def test_every_variable_has_a_path_of_its_own(bench):
+    assert len(_shapes(bench.network)) == len(bench.network.variables)
+
+
+@pytest.mark.parametrize("example", variants.costly(variants.richest()), ids=str)
+def test_the_seed_decides_the_weights_and_nothing_else(example, make_bench):
+    bench = make_bench(example)
     network, same, other = bench.network, bench.build(0), bench.build(1)
-    assert len(_shapes(network)) == len(network.variables), "two variables share a path"
     assert _shapes(network) == _shapes(other)
     assert network.count_params() == other.count_params() > 0
     for ours, theirs in zip(network.get_weights(), same.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     pairs = zip(network.get_weights(), other.get_weights(), strict=True)
     assert any((ours != theirs).any() for ours, theirs in pairs)
+
+
+def test_tied_layers_are_there(bench):
+    paths = {variable.path for variable in bench.network.weights}
+    for aspect, tied in bench.network.tied_to().items():
+        assert aspect in ("classes", "bands", "static", "features")
+        for path in tied:
+            assert any(name.startswith(path + "/") for name in paths) or "sinusoid" in path, path
 
 
 def test_outputs_are_logits_of_every_class(bench):

@@ -17,9 +17,9 @@ def exported():
     return {}
 
 
-@pytest.fixture(params=variants.every_input(), ids=str)
+@pytest.fixture(params=variants.costly(variants.richest() + variants.every_input()[1:3]), ids=str)
 def pair(request, records, exported, make_bench, tmp_path_factory):
-    """Workbench, run and SavedModel of one model for one set of input parts."""
+    """Workbench, run and SavedModel of one model in one variant."""
     if request.param not in exported:
         bench = make_bench(request.param)
         path = tmp_path_factory.mktemp("run")

@@ -5,18 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.cases import tensors
-from tests.cases.variants import ORDERED
+from tests.cases import tensors, variants
 from tests.cases.workbench import assert_equal
+
+WITH_ROWS = [item for item in variants.examples() if "light_curve" in item.entry.config(**item.hparams).parts()]
+OF_SETS = [
+    item for item in WITH_ROWS if item.entry.view in tensors.SET_VIEWS and item.entry.family not in variants.ORDERED
+]
+
+
+@pytest.fixture(params=WITH_ROWS, ids=str)
+def bench(request, make_bench):
+    """The workbench of one model and variant that reads light curves."""
+    return make_bench(request.param)
 
 
 @pytest.fixture
 def batch(bench):
     """Inputs with a short and an empty object among them."""
-    inputs, _, _ = bench.batch()
-    if "mask" not in inputs:
-        pytest.skip("this variant reads no light curves")
-    return inputs
+    return bench.batch()[0]
 
 
 def test_added_padding_changes_nothing(bench, batch):
@@ -30,10 +37,10 @@ def test_values_under_the_mask_change_nothing(bench, batch):
     assert_equal(bench.outputs(spoiled), bench.outputs(batch))
 
 
-def test_the_order_of_a_set_changes_nothing(bench, batch):
-    entry = bench.example.entry
-    if entry.view not in tensors.SET_VIEWS or entry.family in ORDERED:
-        pytest.skip("this model reads a sequence")
+@pytest.mark.parametrize("example", OF_SETS, ids=str)
+def test_the_order_of_a_set_changes_nothing(example, make_bench):
+    bench = make_bench(example)
+    batch = bench.batch()[0]
     assert_equal(bench.outputs(tensors.permute(batch, np.random.default_rng(2))), bench.outputs(batch))
 
 

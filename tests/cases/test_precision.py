@@ -6,7 +6,14 @@ import keras
 import numpy as np
 import pytest
 
+from tests.cases import variants
 from tests.cases.workbench import assert_equal
+
+
+@pytest.fixture(params=variants.costly(variants.every_input()), ids=str)
+def bench(request, make_bench):
+    """The workbench of one model in one variant."""
+    return make_bench(request.param)
 
 
 @pytest.fixture

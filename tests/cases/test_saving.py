@@ -6,7 +6,9 @@ import json
 
 import keras
 import numpy as np
+import pytest
 
+from tests.cases import variants
 from tests.cases.workbench import assert_equal
 
 
@@ -25,7 +27,9 @@ def test_configuration_and_weights_survive_their_files(bench, tmp_path):
     assert_equal(bench.outputs(inputs, again), expected, 0)
 
 
-def test_the_keras_file_needs_no_unsafe_mode(bench, tmp_path):
+@pytest.mark.parametrize("example", variants.costly(variants.every_input()), ids=str)
+def test_the_keras_file_needs_no_unsafe_mode(example, make_bench, tmp_path):
+    bench = make_bench(example)
     path = tmp_path / "model.keras"
     bench.network.save(path)
     again = keras.saving.load_model(path, safe_mode=True)

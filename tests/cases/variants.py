@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from zoo import registry
 
 SIZE = 4
@@ -107,3 +109,8 @@ def every_input() -> list[Example]:
         parts = example.entry.config(**example.hparams).parts()
         found.setdefault((example.model, parts), example)
     return list(found.values())
+
+
+def costly(chosen: list[Example]) -> list:
+    """Give examples as parameters of a test that takes seconds: all but the chosen ones are marked slow."""
+    return [example if example in chosen else pytest.param(example, marks=pytest.mark.slow) for example in examples()]

@@ -177,3 +177,4 @@ def test_features_follow_the_day(make, records):
     assert (last["feature_set"].numpy() == 2).all()
     early = next(iter(pipeline.evaluation(examples, stage, 8, day=2.0)[0]))[0]
     assert (early["feature_set"].numpy() == 0).all()
+    assert np.isnan(early["features"].numpy()).all(), "features of day 8 are not known on day 2"

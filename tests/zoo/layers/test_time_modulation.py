@@ -53,6 +53,14 @@ def test_modulation_keeps_days_in_float32(values, policy):
     assert np.abs(ours[1] - ours[0]).max() > 0.1
 
 
+def test_sinusoid_keeps_days_in_float32(values):
+    layer = SinusoidEncoding(BANDS, WIDTH, dtype="mixed_bfloat16")
+    day = np.full((BANDS, SLOTS), 1234.6, "float32")
+    ours = [np.float32(np.array(layer(values[0] * 0, day + step))) for step in (0.0, 1.0)]
+    assert np.abs(ours[1] - ours[0]).max() > 0.5
+    np.testing.assert_allclose(ours[0][..., 0], np.sin(1234.6), atol=0.01)
+
+
 def test_sinusoid_is_its_formula(values):
     embedding, time = values
     layer = SinusoidEncoding(BANDS, WIDTH, max_period=1500.0)

@@ -69,9 +69,7 @@ def make_light_curves(predictions: pd.DataFrame, count: int = 2, seed: int = 0) 
     return pd.concat(parts, ignore_index=True)
 
 
-def make_run(
-    path: Path, predictions: pd.DataFrame | None = None, classes=CLASSES, epochs: int = 6, **config
-) -> Path:
+def make_run(path: Path, predictions: pd.DataFrame | None = None, classes=CLASSES, epochs: int = 6, **config) -> Path:
     """Write every file of a run that reports read."""
     (path / "report").mkdir(parents=True)
     predictions = make_predictions(classes) if predictions is None else predictions
@@ -110,9 +108,7 @@ def make_run(
         for split, n in (("train", 8), ("validation", 2), ("test", 1))
         for i, name in enumerate(classes)
     ]
-    pd.DataFrame(rows, columns=["split", "class", "count"]).to_csv(
-        path / "class_composition.csv", index=False
-    )
+    pd.DataFrame(rows, columns=["split", "class", "count"]).to_csv(path / "class_composition.csv", index=False)
     return path
 
 

@@ -49,9 +49,7 @@ def images(path):
 
 def test_report_holds_every_table_and_figure_and_shows_it(tmp_path, make):
     caution = "used hostgal_specz: most objects have no spectrum"
-    run = make.run(
-        tmp_path / "runs" / "atat" / "a", cautions=[caution], class_weights={"TDE": 2.0, "KN": 2.0}
-    )
+    run = make.run(tmp_path / "runs" / "atat" / "a", cautions=[caution], class_weights={"TDE": 2.0, "KN": 2.0})
     page = write_report(run, bootstrap=20)
     out = run / "report"
     assert page == out / "index.md"
@@ -95,9 +93,7 @@ def test_a_lean_run_gets_a_lean_report_that_says_so(tmp_path, make):
     (run / "report" / "light_curve_gone.png").write_bytes(b"of an older report")
     text = write_report(run, bootstrap=0).read_text(encoding="utf-8")
     assert images(run / "report") == {n for n in FIGURES if n[:5] not in ("histo", "class", "light")}
-    assert (
-        "no `metrics.csv`" in text and "no `class_composition.csv`" in text and "None: the run has no" in text
-    )
+    assert "no `metrics.csv`" in text and "no `class_composition.csv`" in text and "None: the run has no" in text
     assert "±" not in text and "CAUTION" not in text
 
 
@@ -105,18 +101,14 @@ def test_one_class_only_is_a_caution_and_no_score_is_made_up(tmp_path, make):
     run = make.run(tmp_path / "a", make.predictions(present=["TDE"], objects=20))
     text = write_report(run, bootstrap=5).read_text(encoding="utf-8")
     assert "all test objects are of class TDE" in text and "| AUROC | – |" in text
-    assert (
-        "left out of macro means: 3" in text and "average precision: 4" in text and "nan" not in text.lower()
-    )
+    assert "left out of macro means: 3" in text and "average precision: 4" in text and "nan" not in text.lower()
     assert json.loads((run / "report" / "metrics.json").read_text())["headline"]["auroc"] is None
 
 
 def test_days_with_different_objects_are_a_caution(tmp_path, make):
     frame = make.predictions()
     run = make.run(tmp_path / "a", frame[~((frame["day"] == 1) & (frame["object_id"] == "obj00003"))])
-    assert "the days have different test objects" in write_report(run, bootstrap=0).read_text(
-        encoding="utf-8"
-    )
+    assert "the days have different test objects" in write_report(run, bootstrap=0).read_text(encoding="utf-8")
 
 
 def test_a_broken_probability_names_file_and_object_and_leaves_no_report(tmp_path, make):

@@ -93,9 +93,7 @@ def test_calibration_error_and_weighted_loss_by_plain_loops(predictions, make):
     block = by_day(predictions, make.classes)[-1]
     gap, reliability = 0.0, reliability_table(block)
     for b in range(15):
-        inside = [
-            i for i, c in enumerate(block.confidence) if b / 15 <= c < (b + 1) / 15 or (b == 14 and c == 1)
-        ]
+        inside = [i for i, c in enumerate(block.confidence) if b / 15 <= c < (b + 1) / 15 or (b == 14 and c == 1)]
         assert reliability["objects"][b] == len(inside)
         if inside:
             right = np.mean([block.predicted[i] == block.truth[i] for i in inside])

@@ -25,12 +25,8 @@ def no_warnings():
 @pytest.fixture(name="runs")
 def three_runs(tmp_path, make):
     """Two folds of one preset and one run of another."""
-    made = [
-        make.run(tmp_path / "atat" / f"lc-{k}", make.predictions(seed=k), preset="lc", fold=k) for k in (0, 1)
-    ]
-    alone = make.run(
-        tmp_path / "rf" / "f", make.predictions(seed=5), model="rf", preset=None, cautions=["used specz"]
-    )
+    made = [make.run(tmp_path / "atat" / f"lc-{k}", make.predictions(seed=k), preset="lc", fold=k) for k in (0, 1)]
+    alone = make.run(tmp_path / "rf" / "f", make.predictions(seed=5), model="rf", preset=None, cautions=["used specz"])
     return [*made, alone]
 
 

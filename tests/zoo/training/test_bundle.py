@@ -24,8 +24,11 @@ def copy(run, tmp_path):
 
 
 def _describe(copy, **changes):
+    """Change a bundle's description, its checksum included."""
     path = copy / "bundle" / "bundle.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    values = json.loads(path.read_text()) | changes
+    values["description_sha256"] = bundles._description_digest(values)
+    path.write_text(json.dumps(values))
 
 
 def test_a_bundle_gives_the_network_back(run, copy):
@@ -56,6 +59,15 @@ def test_damaged_description(copy):
             load_run(copy)
     path.unlink()
     with pytest.raises(DataError, match="no finished model here"):
+        load_run(copy)
+
+
+def test_an_edited_description_is_refused(copy):
+    path = copy / "bundle" / "bundle.json"
+    values = json.loads(path.read_text())
+    values["data"]["classes"] = values["data"]["classes"][::-1]
+    path.write_text(json.dumps(values))
+    with pytest.raises(DataError, match="bundle.json: changed since it was written"):
         load_run(copy)
 
 

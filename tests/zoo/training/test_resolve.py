@@ -70,8 +70,11 @@ def test_a_preset_by_its_name_in_the_paper():
         (["--layers", "0"], "layers must be at least 1. Received: 0"),
         (["--objective", "both"], "objective.*lc.*Received: both"),
         (["--epochs", "0"], "epochs must be at least 1. Received: 0"),
-        (["--learning-rate", "-1"], "learning_rate must be positive. Received: -1"),
+        (["--learning-rate", "-1"], r"learning_rate must lie in \(0, 100\]. Received: -1"),
         (["--dropout", "1"], "dropout must lie in"),
+        (["--clip-norm", "0"], "clip_norm must be positive"),
+        (["--beta-1", "1"], "beta_1 must lie in"),
+        (["--weight-decay", "1"], "weight_decay goes with optimizer adamw"),
         (["--optimizer", "adem"], "Closest: adam.*Received: 'adem'"),
         (["--schedule", "linear"], "schedule.*cosine.*Received: linear"),
         (["--objective", "tab", "--metadata", "false"], "needs a tabular input"),
@@ -109,6 +112,6 @@ def test_wrong_files(file):
 
 def test_normalise_leaves_values_alone():
     assert normalise(["--batch-size=3", "--init-from", "encoder=runs/a-b", "--x-y"]) == [
-        "--batch_size", "3", "--init_from", "[encoder=runs/a-b]", "--x_y"
+        "--batch_size", "3", "--init_from", '["encoder=runs/a-b"]', "--x_y"
     ]  # fmt: skip
     assert normalise(["--learning-rate", "-1"]) == ["--learning_rate", "-1"]

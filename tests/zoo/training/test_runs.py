@@ -49,20 +49,37 @@ def test_one_seed_gives_the_same_bytes(run, options, records):
     _assert_same_numbers(again, run, records)
 
 
-def test_an_interrupted_run_goes_on_as_if_nothing_had_been(run, options, records, monkeypatch):
-    save = callbacks.Recorder._save
+def _die_before_the_state(self, row, save):
+    """Stop in epoch 2 when its weights are written and ``state.json`` still tells of epoch 1."""
+    if row["epoch"] == 2:
+        callbacks.files.save_weights(self.path / "checkpoints" / callbacks.NEXT, self.model)
+        raise KeyboardInterrupt
+    save(self, row)
 
-    def die(self, row):
-        if row["epoch"] == 2:
-            raise KeyboardInterrupt
-        save(self, row)
 
+def _die_after_the_state(self, row, save):
+    """Stop in epoch 2 when ``state.json`` tells of it and its weights do not yet have their name."""
+    last = self.path / "checkpoints" / callbacks.LAST
+    before = last.read_bytes() if last.exists() else b""
+    save(self, row)
+    if row["epoch"] == 2:
+        last.rename(last.with_name(callbacks.NEXT))
+        last.write_bytes(before)
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("die", "epoch"),
+    [(_die_before_the_state, 1), pytest.param(_die_after_the_state, 2, marks=pytest.mark.slow)],
+)
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(run, options, records, monkeypatch, die, epoch):
+    save, name = callbacks.Recorder._save, f"interrupted-{epoch}"
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.Recorder, "_save", die)
+        patch.setattr(callbacks.Recorder, "_save", lambda self, row: die(self, row, save))
         with pytest.raises(KeyboardInterrupt):
-            fit("atat", name="interrupted", quiet=True, **options)
-    path = run.path.parent / "interrupted"
-    assert json.loads((path / "state.json").read_text())["epoch"] == 1
+            fit("atat", name=name, quiet=True, **options)
+    path = run.path.parent / name
+    assert json.loads((path / "state.json").read_text())["epoch"] == epoch
     assert not (path / "bundle").exists()
     with pytest.raises(DataError, match="no finished model"):
         load_run(path)
@@ -104,7 +121,7 @@ def test_the_bundle_holds_the_best_epoch(run, records):
 
 
 def test_resume_takes_epochs_and_nothing_else(run, options, records):
-    with pytest.raises(UsageError, match="--resume takes no option but --epochs.*batch_size"):
+    with pytest.raises(UsageError, match="--resume takes no options but .*epochs.*batch_size"):
         fit("atat", resume=run.path, batch_size=8, quiet=True)
     with pytest.raises(DataError, match="config.resolved.yaml"):
         fit("atat", resume=run.path.parent, quiet=True)

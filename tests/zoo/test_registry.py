@@ -1,0 +1,56 @@
+"""Models by name, and what is said about names that do not exist."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tfrecords.errors import UsageError
+from zoo import registry
+from zoo.tasks.base import TASKS
+from zoo.views import VIEWS
+
+INFO = registry.ModelInfo(("a", "b"), ("g", "r"), ("x",))
+
+
+def test_names_match_shell_patterns():
+    assert "atat" in registry.list_models() and registry.list_models("at*t") == ["atat"]
+    assert registry.list_models("zz*") == []
+
+
+def test_unknown_names_give_the_closest_and_the_command():
+    with pytest.raises(UsageError, match="Closest: atat.*python -m zoo.list.*Received: 'atatt'"):
+        registry.get("atatt")
+    with pytest.raises(UsageError, match="hyperparameter of atat.*Closest: layers.*Received: 'layer'"):
+        registry.create("atat", INFO, layer=2)
+
+
+@pytest.mark.parametrize("name", registry.list_models())
+def test_every_entry_is_whole(name):
+    entry = registry.get(name)
+    assert entry.task in TASKS and entry.view in VIEWS
+    assert entry.summary and entry.paper
+    assert dataclasses.is_dataclass(entry.config)
+    assert issubclass(registry.load(entry.model), __import__("keras").Model)
+    if entry.importer:
+        assert callable(registry.load(entry.importer))
+    documented = entry.config.__doc__
+    for field in dataclasses.fields(entry.config):
+        assert field.name in documented, f"{field.name} is not documented"
+
+
+@pytest.mark.parametrize("name", registry.list_models())
+def test_defaults_can_be_built(name):
+    network = registry.create(name, dataclasses.replace(INFO, features=("f",), feature_days=(1.0,)))
+    assert network.built and network.count_params() > 0
+
+
+def test_golden_handlers_exist():
+    for handlers in registry.golden_handlers().values():
+        assert all(callable(registry.load(handler)) for handler in handlers)
+
+
+def test_info_from_lists():
+    values = dataclasses.asdict(INFO)
+    assert registry.ModelInfo.from_dict({key: list(value) for key, value in values.items()}) == INFO
