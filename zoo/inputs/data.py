@@ -188,6 +188,7 @@ def build_stage(spec: DataSpec, view: str, parts, config: InputConfig, static_na
         static_columns=tuple(have.index(column.name) for column in spec.static),
         missing=tuple(column.missing for column in spec.static),
         feature_days=spec.feature_days,
+        feature_size=len(spec.features),
     )
 
 

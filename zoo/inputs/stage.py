@@ -55,6 +55,8 @@ class Stage:
         Sentinels of each column taken.
     feature_days : tuple of float
         Days of the computed features.
+    feature_size : int
+        Columns of the computed features.
     """
 
     view: str
@@ -65,6 +67,7 @@ class Stage:
     static_columns: tuple[int, ...] = ()
     missing: tuple[tuple[float, ...], ...] = ()
     feature_days: tuple[float, ...] = ()
+    feature_size: int = 0
 
     def parse(self, serialized):
         """Decode records (object,) into light curves and their static columns (object, static_size)."""
@@ -130,5 +133,6 @@ class Stage:
             width = len(self.static_columns)
             inputs["static"] = tf.ensure_shape(prepared.static, [None, width])
         if "features" in self.parts:
-            inputs |= {"features": prepared.features, "feature_set": prepared.feature_set}
+            features = tf.ensure_shape(prepared.features, [None, self.feature_size])
+            inputs |= {"features": features, "feature_set": prepared.feature_set}
         return inputs
