@@ -192,6 +192,13 @@ def build_stage(spec: DataSpec, view: str, parts, config: InputConfig, static_na
     )
 
 
+def sample_rows(count: int, limit: int, seed: int) -> np.ndarray:
+    """Draw at most ``limit`` of ``count`` places, ascending."""
+    if count <= limit:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, limit, replace=False))
+
+
 class Examples:
     """Objects of a record directory with their labels.
 
@@ -201,6 +208,11 @@ class Examples:
     indices : array of int64
         Records of the objects.
     spec : DataSpec
+
+    Attributes
+    ----------
+    labels : array (object,), int32
+        Class of each object, -1 unlabelled.
     """
 
     def __init__(self, directory: RecordDirectory, indices, spec: DataSpec):
@@ -239,26 +251,23 @@ class Examples:
 
         With ``rules``, declared sentinels are NaN.
         """
-        from tfrecords.schema import decode
-
-        columns = [column.name for column in self.directory.info.static_columns]
-        wanted = [columns.index(column.name) for column in self.spec.static]
-        places = self._sample(limit, seed)
-        rows = [decode(record).static for record in self.serialized(places)]
-        values = np.stack(rows)[:, wanted] if rows else np.zeros((0, len(wanted)), "float32")
+        values = self.static_at(sample_rows(len(self), limit, seed))
         for place, column in enumerate(self.spec.static if rules else ()):
             values[np.isin(values[:, place], column.missing), place] = np.nan
         return values
 
+    def static_at(self, places) -> np.ndarray:
+        """Give the model's static columns (object, column) as the records hold them, float32."""
+        from tfrecords.schema import decode
+
+        columns = [column.name for column in self.directory.info.static_columns]
+        wanted = [columns.index(column.name) for column in self.spec.static]
+        rows = [decode(record).static for record in self.serialized(places)]
+        return np.stack(rows)[:, wanted] if rows else np.zeros((0, len(wanted)), "float32")
+
     def feature_rows(self, limit: int, seed: int) -> np.ndarray:
         """Give the computed features (row, day, feature) of at most ``limit`` objects."""
-        return self.feature_values(self._sample(limit, seed))
-
-    def _sample(self, limit: int, seed: int) -> np.ndarray:
-        places = np.arange(len(self))
-        if len(places) > limit:
-            places = np.sort(np.random.default_rng(seed).choice(places, limit, replace=False))
-        return places
+        return self.feature_values(sample_rows(len(self), limit, seed))
 
     def keep(self, mask) -> Examples:
         """Give the objects where ``mask`` is True."""

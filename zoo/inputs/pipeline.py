@@ -37,6 +37,13 @@ def _chunk(examples, places):
     return {"records": examples.serialized(places), "features": examples.feature_values(places)}
 
 
+def stream(examples, sampling: str, seed: int) -> TrainingStream:
+    """Give the order in which training sees `zoo.inputs.data.Examples` or `zoo.inputs.joined.Joined`."""
+    share = getattr(examples, "share", None)
+    originals = len(examples) if share is None else len(examples.parts[0])
+    return TrainingStream(examples.labels, sampling, seed, originals, share or 0.0)
+
+
 def training(examples, stage, batch_size: int, *, sampling: str, seed: int, chunk_batches: int = 16,
              first_step: int = 0, augmentation: bool = True):  # fmt: skip
     """Give endless training batches ``(inputs, targets, sample_weight)`` of one size.
@@ -63,11 +70,11 @@ def training(examples, stage, batch_size: int, *, sampling: str, seed: int, chun
     epoch_size : int
         Objects an epoch draws.
     """
-    stream = TrainingStream(examples.labels, sampling, seed)
+    order = stream(examples, sampling, seed)
     size = batch_size * chunk_batches
 
     def chunks():
-        for number, places in stream.chunks(size, first_step // chunk_batches):
+        for number, places in order.chunks(size, first_step // chunk_batches):
             yield _chunk(examples, places) | {
                 "label": examples.labels[places],
                 "key": np.array([seed, number], "int64"),
@@ -94,7 +101,7 @@ def training(examples, stage, batch_size: int, *, sampling: str, seed: int, chun
     dataset = tf.data.Dataset.from_generator(chunks, output_signature=_signature(stage, extra))
     dataset = dataset.prefetch(1).flat_map(expand).skip(first_step % chunk_batches)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-    return _options(dataset.prefetch(4)), stream.epoch_size
+    return _options(dataset.prefetch(4)), order.epoch_size
 
 
 def _set_batch(element, batch_size: int):

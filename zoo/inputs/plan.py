@@ -21,10 +21,16 @@ class TrainingStream:
         Class of each object.
     sampling : {"natural", "balanced"}
     seed : int
+    originals : int, optional
+        With ``natural``: how many objects, from the first, an epoch holds once; all when absent.
+    share : float
+        Share of an epoch that is drawn from the rest, which takes several epochs to go round.
     """
 
-    def __init__(self, labels, sampling: str, seed: int):
+    def __init__(self, labels, sampling: str, seed: int, originals: int | None = None, share: float = 0.0):
         self.labels = np.asarray(labels)
+        self.originals = len(self.labels) if originals is None else originals
+        self.drawn = round(self.originals * share / (1.0 - share))
         self.sampling = sampling
         self.seed = seed
         self.members = [np.flatnonzero(self.labels == name) for name in np.unique(self.labels)]
@@ -34,14 +40,14 @@ class TrainingStream:
     def epoch_size(self) -> int:
         """Number of objects an epoch draws."""
         if self.sampling == "natural":
-            return len(self.labels)
+            return self.originals + self.drawn
         return len(self.members) * max(map(len, self.members))
 
     def epoch(self, number: int) -> np.ndarray:
         """Give the objects of an epoch in order, int64."""
         rng = np.random.default_rng([self.seed, number])
         if self.sampling == "natural":
-            return rng.permutation(len(self.labels))
+            return rng.permutation(np.concatenate([np.arange(self.originals), self._rest(number)]))
         largest = max(map(len, self.members))
         columns = []
         for members in self.members:
@@ -50,6 +56,13 @@ class TrainingStream:
             columns.append(column[:largest])
         turns = np.stack(columns, axis=1)
         return rng.permuted(turns, axis=1).ravel()
+
+    def _rest(self, number: int) -> np.ndarray:
+        count = len(self.labels) - self.originals
+        places = np.arange(number * self.drawn, (number + 1) * self.drawn)
+        rounds = [np.random.default_rng([self.seed, turn, 1]).permutation(count) for turn in np.unique(places // count)]
+        order = np.concatenate(rounds)[places - places[0] // count * count] if len(places) else places
+        return self.originals + order
 
     def chunk(self, number: int, size: int) -> np.ndarray:
         """Give chunk ``number`` of ``size`` objects of the endless sequence, int64."""

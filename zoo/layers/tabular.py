@@ -39,6 +39,61 @@ class FeatureTokenizer(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="zoo")
+class TableEncoder(keras.layers.Layer):
+    """Embedding of a table: dropout on its columns, then ``layers`` × (Dense, LayerNorm, exact GELU, dropout).
+
+    Parameters
+    ----------
+    width : int
+        Width of every layer.
+    layers : int
+        Number of layers.
+    input_dropout, dropout : float
+        Rate on the columns, and after each layer.
+    initializer : str
+        Kernel initializer.
+    """
+
+    def __init__(self, width, layers=2, input_dropout=0.0, dropout=0.0, initializer="xavier", **kwargs):
+        super().__init__(**kwargs)
+        self.settings = {
+            "width": width,
+            "layers": layers,
+            "input_dropout": input_dropout,
+            "dropout": dropout,
+            "initializer": initializer,
+        }
+        policy = self.dtype_policy
+        self.input_dropout = keras.layers.Dropout(input_dropout, dtype=policy, name="input_dropout")
+        self.dropout = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
+
+    def build(self, input_shape):
+        settings, policy, shape = self.settings, self.dtype_policy, input_shape
+        self.hidden, self.norms = [], []
+        for index in range(settings["layers"]):
+            layer = dense(settings["width"], shape[-1], settings["initializer"], f"hidden_{index}", policy)
+            norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=policy, name=f"norm_{index}")
+            layer.build(shape)
+            shape = (*input_shape[:-1], settings["width"])
+            norm.build(shape)
+            self.hidden.append(layer)
+            self.norms.append(norm)
+
+    def call(self, columns, training=None):
+        """Turn (batch, column) into (batch, width)."""
+        values = self.input_dropout(columns, training=training)
+        for layer, norm in zip(self.hidden, self.norms, strict=True):
+            values = self.dropout(gelu(norm(layer(values))), training=training)
+        return values
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.settings["width"])
+
+    def get_config(self):
+        return super().get_config() | self.settings
+
+
+@keras.saving.register_keras_serializable(package="zoo")
 class NormHead(keras.layers.Layer):
     """Classifier head: LayerNorm, ``hidden`` × (Dense, exact GELU, dropout) of the input's width, Dense.
 

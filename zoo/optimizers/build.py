@@ -65,6 +65,8 @@ def optimizer(run, steps_per_epoch: int) -> keras.optimizers.Optimizer:
         warmup = round(run.warmup_epochs * steps_per_epoch)
         rate = Schedule(run.schedule, rate, warmup, run.epochs * steps_per_epoch, run.final_rate)
     common = {"learning_rate": rate}
+    if run.weight_average:
+        common |= {"use_ema": True, "ema_momentum": run.weight_average}
     moments = {"beta_1": run.beta_1, "beta_2": run.beta_2, "epsilon": run.epsilon}
     if run.optimizer == "adam":
         return Adam(**common, **moments)

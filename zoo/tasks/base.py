@@ -18,6 +18,8 @@ class Task:
         Key of the logs by which the best epoch is chosen.
     mode : {"max", "min"}
         Whether more or less of it is better.
+    calibration : dict of str to float
+        What `fit_calibration` gave; predictions and answers follow it. Empty for none.
     """
 
     monitor = "val_loss"
@@ -25,6 +27,7 @@ class Task:
 
     def __init__(self, spec, run):
         self.spec, self.run = spec, run
+        self.calibration: dict[str, float] = {}
 
     def loss(self, network, outputs, targets):
         """Give the loss of every object, (batch,); averaging over valid tokens happens inside an object."""
@@ -41,6 +44,19 @@ class Task:
     def predictions(self, network, outputs):
         """Give the numbers (batch, column) that go into the numeric prediction columns."""
         raise UsageError(f"the task {type(self).__name__} states no predictions")
+
+    def fit_calibration(self, kind: str, network, outputs, labels) -> dict[str, float]:
+        """Give the calibration of a kind that suits validation objects best.
+
+        Parameters
+        ----------
+        kind : {"temperature", "heads"}
+        network : keras.Model
+        outputs : dict of array (object, ...)
+            What the network gave.
+        labels : array (object,)
+        """
+        raise UsageError(f"the task {type(self).__name__} has no calibration: set calibrate to none. Received: {kind}")
 
     def answer(self, network, outputs) -> dict:
         """Give the named outputs of the exported signatures ``serve`` and ``serve_examples``."""

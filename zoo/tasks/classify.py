@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 from keras import ops
+from scipy.optimize import minimize
+from scipy.special import logsumexp, softmax
 
 from tfrecords.errors import UsageError
 from zoo.losses.classification import LOSSES
 from zoo.metrics.confusion import ConfusionMatrix
 from zoo.registry import unknown
 from zoo.tasks.base import Task
+
+
+def weighted_logits(weights, outputs):
+    """Give Σ w_h · logits_h (batch, class) over the heads that have a weight."""
+    return sum(outputs[head] * weights[head] for head in outputs if weights.get(head))
 
 
 class Classify(Task):
@@ -38,11 +46,38 @@ class Classify(Task):
     def columns(self):
         return [f"p_{name}" for name in self.spec.classes]
 
+    def _logits(self, network, outputs):
+        return weighted_logits(self.calibration or {network.primary: 1.0}, outputs)
+
     def predictions(self, network, outputs):
-        return ops.softmax(outputs[network.primary], axis=-1)
+        return ops.softmax(self._logits(network, outputs), axis=-1)
+
+    def fit_calibration(self, kind, network, outputs, labels):
+        """Give the weights of the heads' logits with the least mean -ln softmax(Σ w_h logits_h) of the true class.
+
+        ``temperature`` weighs the primary head alone, with 1 / T (Guo et al. 2017, arXiv:1706.04599); ``heads`` all
+        of them, none below 0.
+        """
+        heads = [network.primary] if kind == "temperature" else list(network.heads)
+        logits = np.stack([outputs[head] for head in heads]).astype("float64")
+        rows = np.arange(len(labels))
+        chosen = logits[:, rows, labels]
+
+        def loss_and_slope(weights):
+            scaled = np.tensordot(weights, logits, 1)
+            probabilities = softmax(scaled, axis=1)
+            loss = np.mean(logsumexp(scaled, axis=1) - scaled[rows, labels])
+            slope = np.mean(np.sum(logits * probabilities, axis=2) - chosen, axis=1)
+            return loss, slope
+
+        start = np.full(len(heads), 1.0 / len(heads))
+        found = minimize(loss_and_slope, start, jac=True, bounds=[(0.0, None)] * len(heads), method="L-BFGS-B")
+        if not np.any(found.x > 1e-3):
+            return {network.primary: 1.0}
+        return {head: round(float(weight), 6) for head, weight in zip(heads, found.x, strict=True)}
 
     def answer(self, network, outputs):
-        logits = outputs[network.primary]
+        logits = self._logits(network, outputs)
         probabilities = ops.softmax(logits, axis=-1)
         return {
             "logits": logits,

@@ -34,6 +34,10 @@ class Bundle:
         Bands, columns, classes, label map, fingerprint of the training data.
     loss : str
         Name of the task's loss.
+    calibration : dict of str to float
+        What the task fitted on the validation split; empty for none.
+    members : tuple of dict
+        The calibration of every member of an ensemble; empty for a single network.
     """
 
     model: str
@@ -41,6 +45,8 @@ class Bundle:
     inputs: InputConfig
     spec: DataSpec
     loss: str = "crossentropy"
+    calibration: dict[str, float] = dataclasses.field(default_factory=dict)
+    members: tuple[dict[str, float], ...] = ()
 
     @property
     def entry(self) -> registry.Entry:
@@ -54,7 +60,12 @@ class Bundle:
 
     def build(self):
         """Give the network, untrained."""
-        return registry.create(self.model, self.spec.model_info(), **self.hparams)
+        if not self.members:
+            return registry.create(self.model, self.spec.model_info(), **self.hparams)
+        from zoo.training.ensemble import Ensemble
+
+        single = dataclasses.replace(self, members=())
+        return Ensemble([single.build() for _ in self.members], self.members)
 
 
 def save(directory: Path, bundle: Bundle, network) -> None:
@@ -68,6 +79,8 @@ def save(directory: Path, bundle: Bundle, network) -> None:
         "inputs": dataclasses.asdict(bundle.inputs),
         "data": bundle.spec.to_dict(),
         "loss": bundle.loss,
+        "calibration": bundle.calibration,
+        "members": bundle.members,
         "weights_sha256": _digest(directory / WEIGHTS),
     }
     files.write_json(directory / DESCRIPTION, values | {"description_sha256": _description_digest(values)})
@@ -113,6 +126,8 @@ def load(directory: Path) -> Bundle:
             InputConfig(**values["inputs"]),
             DataSpec.from_dict(values["data"]),
             values["loss"],
+            values.get("calibration", {}),
+            tuple(values.get("members", ())),
         )
         expected = values["weights_sha256"]
     except (ValueError, KeyError, TypeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import math
 import os
@@ -107,7 +108,8 @@ class Recorder(keras.callbacks.Callback):
         row = {"epoch": epoch + 1, **values, "learning_rate": rate}
         if better:
             state |= {"best": value, "best_epoch": epoch + 1, "wait": 0, "plateau_wait": 0}
-            files.save_weights(self.path / "checkpoints" / BEST, model.network)
+            with averaged(model):
+                files.save_weights(self.path / "checkpoints" / BEST, model.network)
         else:
             state["wait"] += 1
             state["plateau_wait"] += 1
@@ -142,6 +144,36 @@ class Recorder(keras.callbacks.Callback):
             writer = csv.DictWriter(stream, list(self.rows[-1]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
+
+
+@contextlib.contextmanager
+def averaged(model):
+    """Put the running mean of the weights, if the optimizer keeps one, in place of the weights."""
+    if not model.optimizer.use_ema:
+        yield
+        return
+    # Keras's own callback swaps by adding and subtracting, which changes the weights by roundings. The list of
+    # means is private in Keras (3.15).
+    variables = model.network.trainable_variables
+    live = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    for variable, mean in zip(variables, model.optimizer._model_variables_moving_average, strict=True):
+        variable.assign(keras.ops.convert_to_numpy(mean))
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, live, strict=True):
+            variable.assign(value)
+
+
+class AverageInValidation(keras.callbacks.Callback):
+    """Validate with the running mean of the weights."""
+
+    def on_test_begin(self, logs=None):
+        self.swap = averaged(self.model)
+        self.swap.__enter__()
+
+    def on_test_end(self, logs=None):
+        self.swap.__exit__(None, None, None)
 
 
 def load_checkpoint(path: Path, model, state) -> None:

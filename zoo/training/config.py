@@ -57,6 +57,21 @@ class RunConfig:
         Decoupled weight decay, for ``adamw``.
     clip_norm : float, optional
         Largest norm of the whole gradient.
+    weight_average : float
+        Decay a step of a running mean of the weights, for instance 0.995; validation, checkpoints of the best
+        epoch and the finished model use the mean. 0 for none.
+    calibrate : {"none", "temperature", "heads"}
+        Make probabilities out of the logits, times the number (``temperature``), or out of a weighted sum of the
+        logits of all heads (``heads``), that gives the least log-loss on the validation split.
+    members : int
+        Train so many networks, with seeds from ``seed`` on, and average their log-probabilities.
+    member_folds : bool
+        Let every member validate on a fold of its own, from ``fold`` on: together they train on all that is not test.
+    extra_data : str, optional
+        Directory of more training objects of the same survey, for instance re-simulated copies; its own training
+        part joins the training split, nothing of it validation or test.
+    extra_share : float, optional
+        Share of the training batches' objects that come from ``extra_data``; by their numbers when absent.
     schedule : {"constant", "cosine", "exponential", "plateau"}
         Learning rate over the steps.
     warmup_epochs : float
@@ -105,6 +120,12 @@ class RunConfig:
     epsilon: float = 1e-8
     weight_decay: float = 0.0
     clip_norm: float | None = None
+    weight_average: float = 0.0
+    calibrate: Literal["none", "temperature", "heads"] = "none"
+    members: int = 1
+    member_folds: bool = False
+    extra_data: str | None = None
+    extra_share: float | None = None
     schedule: Literal["constant", "cosine", "exponential", "plateau"] = "constant"
     warmup_epochs: float = 0.0
     final_rate: float = 0.01
@@ -119,7 +140,7 @@ class RunConfig:
     export: bool = True
 
     def __post_init__(self):
-        for key in ("epochs", "batch_size", "chunk_batches", "max_bad_steps"):
+        for key in ("epochs", "batch_size", "chunk_batches", "max_bad_steps", "members"):
             if getattr(self, key) < 1:
                 raise UsageError(f"{key} must be at least 1. Received: {getattr(self, key)}")
         if self.steps_per_epoch is not None and self.steps_per_epoch < 1:
@@ -142,10 +163,17 @@ class RunConfig:
             )
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise UsageError(f"clip_norm must be positive. Received: {self.clip_norm}")
-        for key in ("beta_1", "beta_2"):
+        for key in ("beta_1", "beta_2", "weight_average"):
             if not 0 <= getattr(self, key) < 1:
                 raise UsageError(f"{key} must lie in [0, 1). Received: {getattr(self, key)}")
         if self.schedule == "plateau" and self.warmup_epochs:
             raise UsageError(f"schedule plateau takes no warmup_epochs. Received: {self.warmup_epochs}")
+        if self.extra_share is not None and not (self.extra_data and 0 < self.extra_share < 1):
+            raise UsageError(
+                "extra_share goes with extra_data and must lie in (0, 1). "
+                f"Received: {self.extra_share}, extra_data {self.extra_data}"
+            )
+        if self.extra_share is not None and self.sampling != "natural":
+            raise UsageError(f"extra_share goes with sampling natural. Received: {self.sampling}")
         if not 0 <= self.final_rate <= 1:
             raise UsageError(f"final_rate must lie in [0, 1]. Received: {self.final_rate}")

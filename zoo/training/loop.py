@@ -100,18 +100,38 @@ def open_data(settled: Resolved):
     splits : dict of str to zoo.inputs.data.Examples
     """
     from tfrecords.reader import RecordDirectory
-    from zoo.inputs import data
+    from zoo.inputs import data, joined
 
     path = Path(settled.run.data) if settled.run.data else sample_directory()
     if not path.is_dir():
         raise UsageError(f"--data must be a directory of records. Received: {path}")
     directory = RecordDirectory(path)
     spec = data.describe(directory, settled.hparams.parts(), settled.inputs, settled.selection)
-    return directory, *data.splits(directory, spec, settled.selection, settled.run.fold, settled.run.seed)
+    spec, splits = data.splits(directory, spec, settled.selection, settled.run.fold, settled.run.seed)
+    if settled.run.extra_data:
+        splits["extra"] = joined.extra(settled.run.extra_data, splits["train"], settled.run.fold)
+    return directory, spec, splits
 
 
-def run(settled: Resolved, path: Path | None = None, quiet: bool = False) -> Run:
-    """Train by a settled configuration; ``path`` is the run to go on with, or None for a new one."""
+def _training_objects(splits, share: float | None):
+    from zoo.inputs.joined import Joined
+
+    return Joined([splits["train"], splits["extra"]], share) if "extra" in splits else splits["train"]
+
+
+def run(settled: Resolved, path: Path | None = None, quiet: bool = False, parent: Path | None = None) -> Run:
+    """Train by a settled configuration.
+
+    Parameters
+    ----------
+    settled : Resolved
+    path : Path, optional
+        The run to go on with; a new one when absent.
+    quiet : bool
+        No progress.
+    parent : Path, optional
+        Where a new run is made; ``<runs>/<model>`` when absent.
+    """
     import keras
     import tensorflow as tf
 
@@ -121,12 +141,17 @@ def run(settled: Resolved, path: Path | None = None, quiet: bool = False) -> Run
     from zoo.training import callbacks as around
     from zoo.training import devices, warm_start
     from zoo.training.model import Trainable
+    from zoo.training.prediction import calibrate
 
-    if settled.run.data is not None:
-        # A run must find its data again from wherever it is evaluated.
-        place = str(Path(settled.run.data).resolve())
-        settled = dataclasses.replace(settled, run=dataclasses.replace(settled.run, data=place))
+    # A run must find its data again from wherever it is evaluated.
+    places = {key: str(Path(value).resolve()) for key in ("data", "extra_data")
+              if (value := getattr(settled.run, key)) is not None}  # fmt: skip
+    settled = dataclasses.replace(settled, run=dataclasses.replace(settled.run, **places))
     options, entry = settled.run, registry.get(settled.model)
+    if options.members > 1:
+        from zoo.training import ensemble
+
+        return ensemble.run(settled, path, quiet)
     if options.reset and not options.init_from:
         raise UsageError("--reset goes with --init-from RUN. Received: no --init-from")
     strategy = devices.strategy(options.devices)
@@ -134,8 +159,9 @@ def run(settled: Resolved, path: Path | None = None, quiet: bool = False) -> Run
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(options.seed)
     directory, spec, splits = open_data(settled)
+    train = _training_objects(splits, options.extra_share)
     if hasattr(settled.hparams, "for_rows"):
-        hparams = settled.hparams.for_rows(min(len(splits["train"]), FIT_ROWS))
+        hparams = settled.hparams.for_rows(min(len(train), FIT_ROWS))
         settled = dataclasses.replace(settled, hparams=hparams)
     state = None
     if path is not None:
@@ -153,14 +179,14 @@ def run(settled: Resolved, path: Path | None = None, quiet: bool = False) -> Run
             network = bundle.build()
             warm_start.freeze(network, options.freeze)
             if state is None:
-                fit_tables(network, splits["train"], settled)
+                fit_tables(network, train, settled)
                 lines = warm_start.initialise(network, options.init_from or [], options.reset)
             else:
                 lines = []
-            dataset, steps = _training_data(splits["train"], stage, settled, state)
+            dataset, steps = _training_data(train, stage, settled, state)
             model = _compiled(Trainable(network, task, options.clip_norm), options, steps)
         if path is None:
-            path = _start(settled, directory, spec, splits)
+            path = start(settled, directory, spec, splits, parent)
         else:
             _write_config(path, settled, spec)
             around.load_checkpoint(path, model, state)
@@ -170,7 +196,12 @@ def run(settled: Resolved, path: Path | None = None, quiet: bool = False) -> Run
             print(line, file=sys.stderr)
         validation, _ = evaluation(splits["validation"], stage, options.batch_size)
         recorder = around.Recorder(path, options, task, steps, state, quiet)
-        extra = [around.LossGuard(options.max_bad_steps, path), recorder, *_board(path, settled, spec)]
+        extra = [
+            around.LossGuard(options.max_bad_steps, path),
+            around.AverageInValidation(),
+            recorder,
+            *_board(path, settled, spec),
+        ]
         first = recorder.state["epoch"]
         bar = None
         if not quiet and sys.stderr.isatty() and first < options.epochs:
@@ -190,13 +221,20 @@ def run(settled: Resolved, path: Path | None = None, quiet: bool = False) -> Run
         if not best.is_file():
             raise DataError(f"{path}: no epoch gave a finite {task.monitor}. Received: see {path}/metrics.csv")
         bundles.load_weights(network, best)
+        fitted = calibrate(options.calibrate, network, task, splits["validation"], stage, quiet)
+        bundle = dataclasses.replace(bundle, calibration=fitted)
         bundles.save(path / "bundle", bundle, network)
         recorder.state["finished"] = True
         files.write_json(path / STATE, recorder.state)
     finally:
         keras.mixed_precision.set_global_policy("float32")
-    finished = Run(path)
-    if options.evaluate and len(splits["test"]):
+    return finish(Run(path), len(splits["test"]), quiet)
+
+
+def finish(finished: Run, tested: int, quiet: bool) -> Run:
+    """Write the report on ``tested`` test objects and the SavedModel of a trained run, as its options say."""
+    options = finished.run_config
+    if options.evaluate and tested:
         from zoo.training.evaluation import evaluate
 
         evaluate([finished], quiet=quiet)
@@ -219,22 +257,29 @@ def _check_fingerprint(path: Path, spec) -> None:
 def fit_tables(network, train, settled: Resolved) -> None:
     """Fit the network's stage-2 layers on the training split."""
     layers, seed = network.fitted(), settled.run.seed
-    if "static" in layers:
-        rules = settled.inputs.missing_rules
-        layers["static"].fit(train.static_values(FIT_ROWS, seed, rules))
-    if "features" in layers:
-        rows, layer = train.feature_rows(FIT_ROWS, seed), layers["features"]
-        days = range(rows.shape[1]) if layer.settings["sets"] > 1 else [rows.shape[1] - 1]
+    static = features = None
+    if "static" in layers or "rest_frame" in layers:
+        static = train.static_values(FIT_ROWS, seed, settled.inputs.missing_rules)
+    if "features" in layers or "rest_frame" in layers:
+        features = train.feature_rows(FIT_ROWS, seed)
+    for name, layer in layers.items():
+        if name == "static":
+            layer.fit(static)
+            continue
+        days = range(features.shape[1]) if layer.settings["sets"] > 1 else [features.shape[1] - 1]
         for place, day in enumerate(days):
-            layer.fit(rows[:, day], place)
+            if name == "features":
+                layer.fit(features[:, day], place)
+            else:
+                # Static and features are of the same objects: both draws are by the run's seed.
+                layer.fit(features[:, day], static[:, network.redshift_column()], place)
 
 
 def _training_data(train, stage, settled: Resolved, state):
     from zoo.inputs import pipeline
-    from zoo.inputs.plan import TrainingStream
 
     options = settled.run
-    epoch = TrainingStream(train.labels, options.sampling, options.seed).epoch_size
+    epoch = pipeline.stream(train, options.sampling, options.seed).epoch_size
     steps = max(1, epoch // options.batch_size)
     if options.steps_per_epoch is not None:
         steps = min(steps, options.steps_per_epoch)
@@ -270,11 +315,12 @@ def _board(path: Path, settled: Resolved, spec) -> list:
     return [*boards, api.KerasCallback(str(folder), plain, trial_id=f"{path.parent.name}/{path.name}")]
 
 
-def _start(settled: Resolved, directory, spec, splits) -> Path:
+def start(settled: Resolved, directory, spec, splits, parent: Path | None = None) -> Path:
+    """Make the directory of a new run, with its configuration and what each split holds."""
     options = settled.run
     fold = f"-fold{options.fold or 0}" if directory.info.folds else ""
     stem = f"{settled.preset}{fold}-seed{options.seed}"
-    path = new_directory(options.runs, settled.model, options.name, stem)
+    path = new_directory(parent or Path(options.runs) / settled.model, options.name, stem)
     _write_config(path, settled, spec)
     rows = ["split,class,count"]
     for name, examples in splits.items():
@@ -290,7 +336,8 @@ def _objects(directory, fold, splits) -> str:
     native = directory.index["class_id"]
     names = {item.id: item.name for item in directory.info.classes}
     rows = ["split,native_class,objects,used"]
-    for name, examples in splits.items():
+    for name in ("train", "validation", "test"):
+        examples = splits[name]
         indices = directory.split_indices(name, (fold or 0) if directory.info.folds else None)
         for number in np.unique(native[indices]):
             label = names.get(int(number), "unlabelled")

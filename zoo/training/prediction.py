@@ -71,6 +71,25 @@ class Predictor:
         return values, observations
 
 
+def calibrate(kind: str, network, task, examples, stage, quiet: bool = True) -> dict[str, float]:
+    """Fit the calibration of a kind on examples, see `zoo.tasks.base.Task.fit_calibration`."""
+    import tensorflow as tf
+
+    from zoo.inputs import pipeline
+
+    if kind == "none":
+        return {}
+    dataset, steps = pipeline.evaluation(examples, stage, min(BATCH, len(examples)))
+    run = tf.function(lambda inputs: network(inputs, training=False), reduce_retracing=True)
+    parts, labels = [], []
+    for inputs, targets, weight in command.progress(dataset, "calibrating", steps, quiet):
+        real = weight.numpy() > 0
+        parts.append({name: value.numpy()[real] for name, value in run(inputs).items()})
+        labels.append(targets["label"].numpy()[real])
+    outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return task.fit_calibration(kind, network, outputs, np.concatenate(labels))
+
+
 class _InMemory:
     """Serialized records with the methods of ``zoo.inputs.data.Examples``, for a model without features."""
 

@@ -15,7 +15,7 @@ from zoo.inputs.config import InputConfig, SelectionConfig
 from zoo.training.config import RunConfig
 
 SECTIONS = {"inputs": InputConfig, "selection": SelectionConfig, "run": RunConfig}
-COMMAS = ("static_columns", "classes", "init_from", "reset", "freeze", "truncate_days")
+COMMAS = ("static_columns", "classes", "init_from", "reset", "freeze", "truncate_days", "rest_fluxes", "rest_times")
 """Options that hold a list; on the command line commas do instead of YAML brackets."""
 
 

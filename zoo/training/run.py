@@ -54,7 +54,9 @@ class Run:
         """The task."""
         from zoo.tasks import base
 
-        return base.create(self.bundle.entry.task, self.bundle.spec, RunConfig(loss=self.bundle.loss))
+        task = base.create(self.bundle.entry.task, self.bundle.spec, RunConfig(loss=self.bundle.loss))
+        task.calibration = self.bundle.calibration
+        return task
 
     @cached_property
     def predictor(self):
@@ -134,19 +136,18 @@ def read_state(path: Path) -> dict:
     return state
 
 
-def new_directory(runs: str, model: str, name: str | None, stem: str) -> Path:
+def new_directory(parent: Path, name: str | None, stem: str) -> Path:
     """Make the directory of a new run.
 
     Parameters
     ----------
-    runs, model : str
-        Parents.
+    parent : Path
+        Of the run.
     name : str, optional
         The user's name; it must be new.
     stem : str
         Without a name: the start of one, numbered.
     """
-    parent = Path(runs) / model
     if name is not None:
         if not re.fullmatch(r"[\w.+-]+", name):
             raise UsageError(f"--name: letters, digits and . + - _ only. Received: {name!r}")

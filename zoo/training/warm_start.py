@@ -52,6 +52,8 @@ def initialise(network, sources, reset) -> list[str]:
     fitted = [_short(layer.path) for layer in network.fitted().values()]
     for source in sources:
         part, run = _source(network, source)
+        if bundles.load(run / "bundle").members:
+            raise UsageError(f"--init-from: an ensemble; name one of its members, {run}/members/*. Received: {source}")
         other = bundles.load_network(run / "bundle")
         theirs = _by_path(other)
         foreign = _foreign(network, other)

@@ -118,13 +118,13 @@ def test_a_run_is_a_directory(tmp_path):
 
 
 def test_names_of_new_runs(tmp_path):
-    first = new_directory(str(tmp_path), "atat", None, "LC + MD-fold0-seed1")
-    second = new_directory(str(tmp_path), "atat", None, "LC + MD-fold0-seed1")
+    first = new_directory(tmp_path / "atat", None, "LC + MD-fold0-seed1")
+    second = new_directory(tmp_path / "atat", None, "LC + MD-fold0-seed1")
     assert first.parent == tmp_path / "atat" and second.name == first.name + "-2"
-    named = new_directory(str(tmp_path), "atat", "mine", "x")
+    named = new_directory(tmp_path / "atat", "mine", "x")
     assert named.name == "mine"
     with pytest.raises(UsageError, match="this run exists.*--resume.*Received: 'mine'"):
-        new_directory(str(tmp_path), "atat", "mine", "x")
+        new_directory(tmp_path / "atat", "mine", "x")
     for bad in ("a/b", "", "a b"):
         with pytest.raises(UsageError, match="--name: letters"):
-            new_directory(str(tmp_path), "atat", bad, "x")
+            new_directory(tmp_path / "atat", bad, "x")

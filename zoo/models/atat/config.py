@@ -8,6 +8,9 @@ from typing import Literal
 from tfrecords.errors import UsageError
 from zoo.registry import Entry
 
+REST_FLUXES = ("peak_flux", "maximum", "snr_flux", "weighted_mean", "standard_deviation", "amplitude", "mean")
+REST_TIMES = ("snr_time_spread", "snr_time", "peak_time", "detected_duration", "rise_time", "decline_time")
+
 
 @dataclasses.dataclass(frozen=True)
 class AtatConfig:
@@ -58,8 +61,22 @@ class AtatConfig:
         One table an evaluation day of the features, or that of the last day for all (as published).
     missing : {"sentinel", "median", "indicator"}
         A missing value is −9999 (as published), the median, or the median beside an indicator column.
-    tabular : {"transformer", "raw"}
-        Tabular transformer, or the columns themselves as the embedding.
+    rest_frame : bool
+        Whether the tabular branch also sees computed features in the frame of the source: fluxes as from a standard
+        distance and times without the stretch by 1 + z, and the distance modulus. Needs metadata and features.
+    redshift : str
+        Static column with the redshift, 0 for objects of the Galaxy.
+    rest_fluxes, rest_times : list of str
+        Computed features that are fluxes and times, by their names without the band.
+    absolute_flux : bool
+        Whether the embedding of the light curve also sees the flux times the squared luminosity distance in Gpc;
+        0 without a positive redshift. Needs metadata.
+    tabular : {"transformer", "mlp", "raw"}
+        Tabular transformer, a perceptron on all columns, or the columns themselves as the embedding.
+    mlp_width, mlp_layers : int
+        Width and number of the perceptron's layers.
+    mlp_dropout, mlp_input_dropout : float
+        Dropout after each of its layers, and on its columns.
     combine_tokens : bool
         Put tabular tokens into the light-curve sequence instead of a branch of their own.
     combine_read : {"class_token", "first"}
@@ -95,7 +112,16 @@ class AtatConfig:
     quantiles: int = 1000
     quantile_days: Literal["per_day", "last"] = "per_day"
     missing: Literal["sentinel", "median", "indicator"] = "sentinel"
-    tabular: Literal["transformer", "raw"] = "transformer"
+    rest_frame: bool = False
+    redshift: str = "hostgal_photoz"
+    rest_fluxes: list[str] = dataclasses.field(default_factory=lambda: list(REST_FLUXES))
+    rest_times: list[str] = dataclasses.field(default_factory=lambda: list(REST_TIMES))
+    absolute_flux: bool = False
+    tabular: Literal["transformer", "mlp", "raw"] = "transformer"
+    mlp_width: int = 256
+    mlp_layers: int = 2
+    mlp_dropout: float = 0.5
+    mlp_input_dropout: float = 0.2
     combine_tokens: bool = False
     combine_read: Literal["class_token", "first"] = "class_token"
     pooling: Literal["token", "average"] = "token"
@@ -104,13 +130,14 @@ class AtatConfig:
     initializer: Literal["normal", "orthogonal", "xavier"] = "normal"
 
     def __post_init__(self):
-        for key in ("num_heads", "head_dim", "layers", "tab_num_heads", "tab_head_dim", "harmonics"):
+        for key in ("num_heads", "head_dim", "layers", "tab_num_heads", "tab_head_dim", "harmonics",
+                    "mlp_width", "mlp_layers"):  # fmt: skip
             if getattr(self, key) < 1:
                 raise UsageError(f"{key} must be at least 1. Received: {getattr(self, key)}")
         for key in ("max_period", "flux_scale", "modulation_std"):
             if not getattr(self, key) > 0:
                 raise UsageError(f"{key} must be positive. Received: {getattr(self, key)}")
-        for key in ("dropout", "head_dropout"):
+        for key in ("dropout", "head_dropout", "mlp_dropout", "mlp_input_dropout"):
             if not 0 <= getattr(self, key) < 1:
                 raise UsageError(f"{key} must lie in [0, 1). Received: {getattr(self, key)}")
         if self.quantiles < 2:
@@ -130,8 +157,19 @@ class AtatConfig:
                 "combine_tokens puts the table into the light-curve sequence: objective must be lc, all or "
                 "mix. Received: tab"
             )
-        if self.combine_tokens and self.tabular == "raw":
-            raise UsageError("combine_tokens needs tokens: tabular must be transformer. Received: raw")
+        if self.combine_tokens and self.tabular != "transformer":
+            raise UsageError(f"combine_tokens needs tokens: tabular must be transformer. Received: {self.tabular}")
+        if self.rest_frame and not (self.uses("static") and self.uses("features")):
+            raise UsageError(
+                "rest_frame needs the redshift and the computed features: set metadata and features to true and "
+                f"objective to tab, all or mix. Received: metadata {self.metadata}, features {self.features}, "
+                f"objective {self.objective}"
+            )
+        if self.absolute_flux and not self.uses("static"):
+            raise UsageError(
+                "absolute_flux needs the redshift: set metadata to true and objective to all or mix. "
+                f"Received: metadata {self.metadata}, objective {self.objective}"
+            )
         if self.band_embedding and self.time_encoding != "sinusoid":
             raise UsageError(
                 "band_embedding goes with time_encoding sinusoid; the modulation knows the band. "

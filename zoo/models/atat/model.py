@@ -7,8 +7,10 @@ import dataclasses
 import keras
 from keras import ops
 
+from tfrecords.errors import UsageError
 from zoo.layers.preprocess import FluxScale, QuantileNormalizer
-from zoo.layers.tabular import FeatureTokenizer, NormHead
+from zoo.layers.redshift import RestFrame, distance_modulus
+from zoo.layers.tabular import FeatureTokenizer, NormHead, TableEncoder
 from zoo.layers.time_modulation import BandTokens, SinusoidEncoding, TimeModulation
 from zoo.layers.transformer import TransformerEncoder
 from zoo.models.atat.config import AtatConfig
@@ -58,6 +60,15 @@ class Atat(keras.Model):
             self._build_columns()
             if config.tabular == "transformer":
                 self.tokenizer = FeatureTokenizer(self._tab_width(), dtype=policy, name="tokenizer")
+            if config.tabular == "mlp":
+                self.table_encoder = TableEncoder(
+                    config.mlp_width,
+                    config.mlp_layers,
+                    config.mlp_input_dropout,
+                    config.mlp_dropout,
+                    name="table_encoder",
+                    **shared,
+                )
             if config.tabular == "transformer" and not config.combine_tokens:
                 self.tab_encoder = TransformerEncoder(
                     config.layers,
@@ -79,7 +90,35 @@ class Atat(keras.Model):
         return self.width if config.combine_tokens else config.tab_num_heads * config.tab_head_dim
 
     def _channels(self):
-        return 1 + self.config.use_flux_err + self.config.relative_flux
+        return 1 + self.config.use_flux_err + self.config.relative_flux + self.config.absolute_flux
+
+    def redshift_column(self):
+        """Give the place of the redshift among the static columns."""
+        names = self.info.static
+        if self.config.redshift not in names:
+            raise UsageError(
+                "rest_frame and absolute_flux need the static column with the redshift. "
+                f"Valid for --redshift: {', '.join(names) or 'none'}. Received: {self.config.redshift!r}"
+            )
+        return names.index(self.config.redshift)
+
+    def _redshift(self, inputs):
+        """Give the redshift (batch,), float32, not positive where there is none."""
+        values = ops.cast(inputs["static"], "float32")[:, self.redshift_column()]
+        return ops.where(ops.isfinite(values), values, 0.0)
+
+    def _rest_frame(self, sets):
+        found = []
+        for key in ("rest_fluxes", "rest_times"):
+            wanted = getattr(self.config, key)
+            names = self.info.features
+            found.append([place for place, name in enumerate(names) if name.partition("_")[2] in wanted])
+            if not found[-1]:
+                raise UsageError(
+                    f"{key}: no computed feature has one of these names behind its band. "
+                    f"Valid: names such as {', '.join(names[:3]) or 'none'}. Received: {wanted}"
+                )
+        return RestFrame(*found, self.config.quantiles, sets, name="rest_frame")
 
     def _time_encoding(self):
         config, policy = self.config, self.dtype_policy
@@ -112,6 +151,8 @@ class Atat(keras.Model):
             self.columns["features"] = self.feature_quantiles = QuantileNormalizer(
                 len(info.features), config.quantiles, max(days, 1), fill, name="feature_quantiles"
             )
+        if config.rest_frame:
+            self.rest_frame = self._rest_frame(max(days, 1))
 
     def table(self, inputs):
         """Give the tabular input (batch, column) after the quantile transform: static, then features.
@@ -134,6 +175,9 @@ class Atat(keras.Model):
             else:
                 values = layer(values)
             columns.append(values)
+        if self.config.rest_frame:
+            index = inputs["feature_set"] if self.config.quantile_days == "per_day" else None
+            columns.append(self.rest_frame(ops.cast(inputs["features"], "float32"), self._redshift(inputs), index))
         if self.config.missing == "indicator":
             columns += missing
         return ops.concatenate(columns, axis=-1)
@@ -149,6 +193,11 @@ class Atat(keras.Model):
             rows = ops.abs(ops.take_along_axis(rows, inputs["pack_index"], axis=1))
             largest = ops.max(ops.where(inputs["mask"], rows, 0.0), axis=1)[:, None, None]
             channels.append(raw / ops.where(largest > 0, largest, 1.0))
+        if self.config.absolute_flux:
+            modulus = distance_modulus(self._redshift(inputs))
+            # The luminosity distance in Gpc, squared; a modulus of 40 is 1 Gpc.
+            factor = ops.where(ops.isfinite(modulus), 10.0 ** (0.4 * (modulus - 40.0)), 0.0)
+            channels.append(self.flux_scale(inputs["grid_flux"] * factor[:, None, None], inputs["grid_flux_err"])[0])
         return self.tokens(ops.stack(channels, axis=-1), inputs["grid_time"], inputs["pack_index"])
 
     def embed_light_curve(self, inputs, table=None, training=None):
@@ -171,6 +220,8 @@ class Atat(keras.Model):
         """Give the embedding of the table: (batch, tabular width), or the columns themselves."""
         if self.config.tabular == "raw":
             return ops.cast(table, self.compute_dtype)
+        if self.config.tabular == "mlp":
+            return self.table_encoder(table, training=training)
         return self.tab_encoder(self.tokenizer(table), training=training)
 
     def call(self, inputs, training=None):
@@ -201,11 +252,12 @@ class Atat(keras.Model):
 
     def fitted(self):
         """Give the layers that are fitted on the training split, by the part that they read."""
-        return dict(getattr(self, "columns", {}))
+        layers = dict(getattr(self, "columns", {}))
+        return layers | ({"rest_frame": self.rest_frame} if self.config.rest_frame else {})
 
     def parts_of_model(self):
         """Give the named parts that can be loaded, frozen or reset on their own."""
-        names = ("tokens", "encoder", "tokenizer", "tab_encoder", "lc_head", "tab_head", "mix_head")
+        names = ("tokens", "encoder", "tokenizer", "tab_encoder", "table_encoder", "lc_head", "tab_head", "mix_head")
         parts = {name: getattr(self, name) for name in names if hasattr(self, name)}
         if "tokens" in parts:
             parts["modulation"] = self.tokens.encoding
@@ -216,6 +268,8 @@ class Atat(keras.Model):
         heads = [getattr(self, f"{name}_head").output_layer.path for name in self.heads]
         bands = [self.tokens.encoding.path] if hasattr(self, "tokens") else []
         columns = [self.tokenizer.path] if hasattr(self, "tokenizer") else []
+        if self.config.tabular == "mlp":
+            columns += [self.table_encoder.path]
         if self.config.tabular == "raw":
             columns += [getattr(self, f"{name}_head").path for name in self.heads if name != "lc"]
         return {"classes": heads, "bands": bands, "static": columns, "features": columns}
