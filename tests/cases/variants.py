@@ -37,6 +37,10 @@ EXAMPLES = {
         "mix_features_indicator": {
             "objective": "mix", "metadata": False, "features": True, "missing": "indicator"
         },
+        "all_mlp_rest_frame": {
+            "objective": "all", "features": True, "tabular": "mlp", "rest_frame": True, "absolute_flux": True,
+            "rest_fluxes": ["0", "1"], "rest_times": ["2"],
+        },
         "combined": {"objective": "lc", "combine_tokens": True},
         "combined_first": {"objective": "all", "combine_tokens": True, "combine_read": "first", "missing": "median"},
     }

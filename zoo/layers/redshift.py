@@ -63,7 +63,8 @@ class RestFrame(keras.layers.Layer):
         self.normalizer = QuantileNormalizer(columns, quantiles, sets, None, name="normalizer")
 
     def build(self, table_shape=None, redshift_shape=None, index_shape=None):
-        self.normalizer.build()
+        if not self.normalizer.built:
+            self.normalizer.build()
 
     def columns(self, table, redshift):
         """Give the columns before the quantile map, NaN where missing: (batch, flux + time + 1), float32."""

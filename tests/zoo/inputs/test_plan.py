@@ -93,3 +93,17 @@ def test_selection_by_counts(options, counts):
 
 def test_nothing_to_select():
     assert len(select(np.zeros(0, int), SelectionConfig(), 0)) == 0
+
+
+def test_a_share_of_further_objects():
+    """Every epoch holds all originals; the others go round, each once before any twice."""
+    stream = TrainingStream(np.zeros(50, "int64"), "natural", 3, originals=20, share=0.25)
+    assert stream.epoch_size == 27
+    taken = []
+    for number in range(9):
+        epoch = stream.epoch(number)
+        np.testing.assert_array_equal(np.sort(epoch[epoch < 20]), np.arange(20))
+        taken += sorted(epoch[epoch >= 20].tolist())
+        np.testing.assert_array_equal(epoch, TrainingStream(stream.labels, "natural", 3, 20, 0.25).epoch(number))
+    uses = Counter(taken)
+    assert set(uses) == set(range(20, 50)) and set(uses.values()) == {2, 3}

@@ -51,6 +51,39 @@ def test_answers_are_those_of_the_primary_head(outputs):
     assert float(metric.result()["accuracy"]) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("kind", ["temperature", "heads"])
+def test_calibration_has_the_least_log_loss(kind):
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 3, 400)
+    truth = np.eye(3)[labels]
+    network = types.SimpleNamespace(heads=("lc", "mix"), primary="mix")
+    # Both heads know something of their own, and both say it four times too loudly.
+    outputs = {head: (4 * (truth + rng.normal(size=(400, 3)))).astype("float32") for head in network.heads}
+    task = base.create("classify", SPEC, RunConfig())
+
+    def loss(calibration):
+        task.calibration = calibration
+        chosen = np.array(task.predictions(network, outputs))[np.arange(400), labels]
+        return -np.log(chosen).mean()
+
+    found = task.fit_calibration(kind, network, outputs, labels)
+    assert set(found) == ({"mix"} if kind == "temperature" else {"lc", "mix"})
+    best = loss(found)
+    assert best < loss({}) - 0.3
+    for head in found:
+        for factor in (0.97, 1.03):
+            assert loss(found | {head: found[head] * factor}) > best
+    if kind == "heads":
+        assert best < loss(task.fit_calibration("temperature", network, outputs, labels)) - 0.05
+
+
+def test_a_head_that_knows_nothing_is_left_alone():
+    network = types.SimpleNamespace(heads=("mix",), primary="mix")
+    wrong = {"mix": -np.eye(3, dtype="float32")[np.arange(30) % 3]}
+    task = base.create("classify", SPEC, RunConfig())
+    assert task.fit_calibration("temperature", network, wrong, np.arange(30) % 3) == {"mix": 1.0}
+
+
 def test_unknown_tasks_and_losses():
     with pytest.raises(UsageError, match="no task of this name. Closest: classify.*Received: 'clasify'"):
         base.create("clasify", SPEC, RunConfig())
@@ -61,6 +94,7 @@ def test_unknown_tasks_and_losses():
 def test_the_base_states_nothing():
     task = base.Task(SPEC, RunConfig())
     for use in (lambda: task.loss(None, None, None), task.columns, lambda: task.predictions(None, None),
+                lambda: task.fit_calibration("temperature", None, {}, None),
                 lambda: task.answer(None, None)):  # fmt: skip
         with pytest.raises(UsageError, match="the task Task states no"):
             use()

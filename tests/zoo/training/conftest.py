@@ -17,7 +17,8 @@ def options(records, tmp_path_factory):
         "dropout": 0.2, "data": str(records), "runs": str(tmp_path_factory.mktemp("runs")), "epochs": EPOCHS,
         "batch_size": 4, "truncate": "choice", "truncate_days": [8.0, 2048.0], "sampling": "balanced",
         "optimizer": "adamw", "learning_rate": 0.01, "weight_decay": 0.01, "clip_norm": 1.0, "seed": 7,
-        "schedule": "cosine", "warmup_epochs": 1.0, "patience": 0, "evaluate": False, "export": False,
+        "schedule": "cosine", "warmup_epochs": 1.0, "patience": 0,
+        "weight_average": 0.9, "calibrate": "temperature", "evaluate": False, "export": False,
     }  # fmt: skip
 
 
