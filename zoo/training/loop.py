@@ -27,7 +27,7 @@ def sample_directory() -> Path:
 
 
 def fit(model: str, preset: str | None = None, *, config: str | None = None, arguments=None,
-        resume=None, quiet: bool = False, **options) -> Run:  # fmt: skip
+        resume=None, quiet: bool = False, **options) -> Run | None:  # fmt: skip
     """Train a model; write checkpoints, metrics, TensorBoard logs, bundle, report and SavedModel.
 
     Parameters
@@ -50,8 +50,8 @@ def fit(model: str, preset: str | None = None, *, config: str | None = None, arg
 
     Returns
     -------
-    zoo.training.run.Run
-        The finished run.
+    zoo.training.run.Run or None
+        The finished run; None on every worker of several but the chief, see `zoo.training.workers`.
 
     Raises
     ------
@@ -110,8 +110,32 @@ def open_data(settled: Resolved):
     return directory, *data.splits(directory, spec, settled.selection, settled.run.fold, settled.run.seed)
 
 
-def run(settled: Resolved, path: Path | None = None, quiet: bool = False) -> Run:
+def run(settled: Resolved, path: Path | None = None, quiet: bool = False) -> Run | None:
     """Train by a settled configuration; ``path`` is the run to go on with, or None for a new one."""
+    from zoo.training import devices, workers
+
+    options = settled.run
+    if options.reset and not options.init_from:
+        raise UsageError("--reset goes with --init-from RUN. Received: no --init-from")
+    strategy = devices.strategy(options.devices)
+    team = workers.Workers(strategy)
+    with team.together():
+        finished, splits = _train(settled, path, quiet or not team.chief, strategy, team)
+    if finished is None:
+        return None
+    if options.evaluate and len(splits["test"]):
+        from zoo.training.evaluation import evaluate
+
+        evaluate([finished], quiet=quiet)
+    elif options.evaluate and not quiet:
+        print("no report: the split 'test' is empty", file=sys.stderr)
+    if options.export:
+        finished.export()
+    return finished
+
+
+def _train(settled: Resolved, path: Path | None, quiet: bool, strategy, team):
+    """Train; give the finished run, None on all workers but the chief, and the splits."""
     import keras
     import tensorflow as tf
 
@@ -127,9 +151,6 @@ def run(settled: Resolved, path: Path | None = None, quiet: bool = False) -> Run
         place = str(Path(settled.run.data).resolve())
         settled = dataclasses.replace(settled, run=dataclasses.replace(settled.run, data=place))
     options, entry = settled.run, registry.get(settled.model)
-    if options.reset and not options.init_from:
-        raise UsageError("--reset goes with --init-from RUN. Received: no --init-from")
-    strategy = devices.strategy(options.devices)
     devices.check_batch(options.batch_size, strategy.num_replicas_in_sync)
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(options.seed)
@@ -141,6 +162,7 @@ def run(settled: Resolved, path: Path | None = None, quiet: bool = False) -> Run
     if path is not None:
         state = read_state(path)
         _check_fingerprint(path, spec)
+    team.check_same(**_common(settled, path, spec, state))
     bundle = bundles.Bundle(settled.model, dataclasses.asdict(settled.hparams), settled.inputs, spec, options.loss)
     task = base.create(entry.task, spec, options)
     from zoo.inputs.data import build_stage
@@ -157,20 +179,23 @@ def run(settled: Resolved, path: Path | None = None, quiet: bool = False) -> Run
                 lines = warm_start.initialise(network, options.init_from or [], options.reset)
             else:
                 lines = []
-            dataset, steps = _training_data(splits["train"], stage, settled, state)
+            dataset, steps = _training_data(splits["train"], stage, settled, state, team.share)
             model = _compiled(Trainable(network, task, options.clip_norm), options, steps)
         if path is None:
-            path = _start(settled, directory, spec, splits)
+            path = Path(team.chief_does(lambda: _start(settled, directory, spec, splits)))
         else:
-            _write_config(path, settled, spec)
-            around.load_checkpoint(path, model, state)
+            team.chief_does(lambda: _go_on(path, settled, spec, model, state))
+            if not team.chief:
+                # The chief has put the files right, should the run have ended between two of them.
+                bundles.load_weights(model, path / "checkpoints" / around.LAST)
             for seed, value in zip(around.dropout_seeds(network), state["seeds"], strict=True):
                 seed.assign(np.array(value, "uint32"))
         for line in lines if not quiet else ():
             print(line, file=sys.stderr)
-        validation, _ = evaluation(splits["validation"], stage, options.batch_size)
-        recorder = around.Recorder(path, options, task, steps, state, quiet)
-        extra = [around.LossGuard(options.max_bad_steps, path), recorder, *_board(path, settled, spec)]
+        validation, rounds = evaluation(splits["validation"], stage, options.batch_size, share=team.share)
+        recorder = around.Recorder(path, options, task, steps, state, quiet, writes=team.chief)
+        boards = _board(path, settled, spec) if team.chief else [around.ClassBoard(None, spec.classes)]
+        extra = [around.LossGuard(options.max_bad_steps, path), recorder, *boards]
         first = recorder.state["epoch"]
         bar = None
         if not quiet and sys.stderr.isatty() and first < options.epochs:
@@ -180,31 +205,44 @@ def run(settled: Resolved, path: Path | None = None, quiet: bool = False) -> Run
         try:
             if first < options.epochs and not done:
                 model.fit(
-                    dataset, epochs=options.epochs, initial_epoch=first, steps_per_epoch=steps,
-                    validation_data=validation, callbacks=extra, verbose=0, shuffle=False,
+                    team.distribute(dataset), epochs=options.epochs, initial_epoch=first, steps_per_epoch=steps,
+                    validation_data=team.distribute(validation), validation_steps=rounds if team.several else None,
+                    callbacks=extra, verbose=0, shuffle=False,
                 )  # fmt: skip
         finally:
             if bar is not None:
                 bar.bar.stop()
-        best = path / "checkpoints" / around.BEST
-        if not best.is_file():
+        if recorder.state["best"] is None:
             raise DataError(f"{path}: no epoch gave a finite {task.monitor}. Received: see {path}/metrics.csv")
+        team.farewell()
+        if not team.chief:
+            return None, splits
+        best = path / "checkpoints" / around.BEST
         bundles.load_weights(network, best)
         bundles.save(path / "bundle", bundle, network)
         recorder.state["finished"] = True
         files.write_json(path / STATE, recorder.state)
     finally:
         keras.mixed_precision.set_global_policy("float32")
-    finished = Run(path)
-    if options.evaluate and len(splits["test"]):
-        from zoo.training.evaluation import evaluate
+    return Run(path), splits
 
-        evaluate([finished], quiet=quiet)
-    elif options.evaluate and not quiet:
-        print("no report: the split 'test' is empty", file=sys.stderr)
-    if options.export:
-        finished.export()
-    return finished
+
+def _common(settled: Resolved, path: Path | None, spec, state) -> dict:
+    """Give what all workers must have in common, by name; where the data lie may differ."""
+    from zoo import __version__
+
+    options = dataclasses.asdict(settled.run) | {"data": None, "devices": None}
+    sections = [settled.model, settled.hparams, settled.inputs, settled.selection]
+    return {"zoo": __version__, "data": spec.fingerprint, "options": [*sections, sorted(options.items())],
+            "run to resume": (path and path.name, state)}  # fmt: skip
+
+
+def _go_on(path: Path, settled: Resolved, spec, model, state) -> Path:
+    from zoo.training.callbacks import load_checkpoint
+
+    _write_config(path, settled, spec)
+    load_checkpoint(path, model, state)
+    return path
 
 
 def _check_fingerprint(path: Path, spec) -> None:
@@ -229,7 +267,7 @@ def fit_tables(network, train, settled: Resolved) -> None:
             layer.fit(rows[:, day], place)
 
 
-def _training_data(train, stage, settled: Resolved, state):
+def _training_data(train, stage, settled: Resolved, state, share):
     from zoo.inputs import pipeline
     from zoo.inputs.plan import TrainingStream
 
@@ -243,6 +281,7 @@ def _training_data(train, stage, settled: Resolved, state):
     dataset, _ = pipeline.training(
         train, stage, options.batch_size, sampling=options.sampling, seed=options.seed,
         chunk_batches=options.chunk_batches, first_step=state["step"] if state else 0,
+        share=share,
     )  # fmt: skip
     return dataset, steps
 
