@@ -153,16 +153,21 @@ def load_checkpoint(path: Path, model, state) -> None:
     folder = path / "checkpoints"
     if (folder / NEXT).is_file():
         load_weights(model, folder / NEXT)
-        if int(model.optimizer.iterations) == state["step"]:
+        if _step(model) == state["step"]:
             os.replace(folder / NEXT, folder / LAST)
             return
         (folder / NEXT).unlink()
     load_weights(model, folder / LAST)
-    if int(model.optimizer.iterations) != state["step"]:
+    if _step(model) != state["step"]:
         raise DataError(
             f"{folder / LAST}: not of the epoch in {STATE}. Valid: step {state['step']}. "
-            f"Received: step {int(model.optimizer.iterations)}"
+            f"Received: step {_step(model)}"
         )
+
+
+def _step(model) -> int:
+    # A variable on several devices is an array, and not a number by itself.
+    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
 
 def _text(value) -> str:

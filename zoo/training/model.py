@@ -113,7 +113,9 @@ class Trainable(keras.Model):
         self.bad_steps.update_state((1.0 - good) / replicas)
         for metric in self.task_metrics:
             metric.update_state(targets, outputs, weight)
-        return self.get_metrics_result()
+        logs = self.get_metrics_result()
+        # Here a replica sees its own share only, and Keras averages the replicas' logs of a step.
+        return logs | {"bad_steps": logs["bad_steps"] * replicas}
 
     def _guarded(self, loss, gradients):
         """Replace all gradients of a step by zeros if its loss or any gradient is not finite anywhere.

@@ -118,17 +118,18 @@ class Workers:
         """Turn what TensorFlow says of a worker that is gone into one message."""
         import tensorflow as tf
 
-        gone = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError,
+        gone = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError,
                 tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError)  # fmt: skip
         try:
             yield
         except gone as error:
             if not self.several:
                 raise
-            first = (str(error).strip().splitlines() or [""])[0]
+            named = re.search(r"Error reported from (/job\S+?):? ", str(error))
             raise DataError(
                 "another worker ended or cannot be reached; its own message says why. Start all of them again, with "
-                f"--resume RUN if an epoch was finished. Received: {type(error).__name__}: {first}"
+                f"--resume RUN if an epoch was finished. Received: {type(error).__name__}"
+                f"{f' from {named[1]}' if named else ''}"
             ) from error
 
     @property
@@ -207,7 +208,7 @@ class Workers:
         if self.chief:
             try:
                 kind, text = 0, str(action())
-            except (UsageError, DataError, OSError) as error:
+            except Exception as error:
                 kind, text, failure = 2 if isinstance(error, UsageError) else 1, str(error), error
             content = text.encode("utf-8")[: LETTER - 2]
             letter[: len(content) + 2] = [kind, len(content), *content]
@@ -225,8 +226,6 @@ class Workers:
             return
         import tensorflow as tf
 
-        try:
+        # One that heard of all the others first may be gone already: nothing is needed of it any more.
+        with contextlib.suppress(tf.errors.OpError):
             self._sum([0])
-        except tf.errors.OpError:
-            # One that heard of all the others first may be gone already: nothing is needed of it any more.
-            pass
