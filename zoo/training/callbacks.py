@@ -160,8 +160,7 @@ def load_checkpoint(path: Path, model, state) -> None:
     load_weights(model, folder / LAST)
     if _step(model) != state["step"]:
         raise DataError(
-            f"{folder / LAST}: not of the epoch in {STATE}. Valid: step {state['step']}. "
-            f"Received: step {_step(model)}"
+            f"{folder / LAST}: not of the epoch in {STATE}. Valid: step {state['step']}. Received: step {_step(model)}"
         )
 
 
