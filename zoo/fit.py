@@ -62,20 +62,22 @@ def main(argv: Sequence[str]) -> int:
     if options.folds and options.resume:
         raise UsageError("--folds starts new runs and does not go with --resume. Received: both")
     for path in _runs(options, rest):
-        print(path)
+        if path is not None:
+            print(path)
     return 0
 
 
 def _runs(options, rest):
+    from zoo.training import workers
     from zoo.training.loop import fit
 
     common = {"config": options.config, "quiet": options.quiet}
-    if options.resume:
-        yield fit(options.model, options.preset, arguments=rest, resume=options.resume, **common).path
-        return
     if not options.folds:
-        yield fit(options.model, options.preset, arguments=rest, **common).path
+        run = fit(options.model, options.preset, arguments=rest, resume=options.resume, **common)
+        # Of several workers only the chief has a run to name.
+        yield run and run.path
         return
+    workers.refuse("--folds")
     from zoo.training.evaluation import evaluate
     from zoo.training.resolve import resolve
 

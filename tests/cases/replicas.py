@@ -20,6 +20,7 @@ ADAPTIVE = {"optimizer": "adam", "epsilon": 1e-6}
 
 def _train(bench, batches, strategy, options, clip_norm=None):
     """Take a step on each batch; give initial and final weights and the logs of the epoch."""
+    import keras
     import numpy as np
     import tensorflow as tf
 
@@ -41,8 +42,13 @@ def _train(bench, batches, strategy, options, clip_norm=None):
         first = network.get_weights()
         run = dataclasses.replace(bench.settled.run, weight_decay=0.0, **options)
         model = _compiled(Trainable(network, bench.task, clip_norm), run, STEPS)
-    history = model.fit(dataset, epochs=1, steps_per_epoch=len(batches), verbose=0, shuffle=False)
-    logs = {key: values[-1] for key, values in history.history.items()}
+    counted = []
+    watch = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: counted.append(float(logs["bad_steps"]))
+    )
+    settings = {"steps_per_epoch": len(batches), "verbose": 0, "shuffle": False, "callbacks": [watch]}
+    history = model.fit(dataset, epochs=1, **settings)
+    logs = {key: values[-1] for key, values in history.history.items()} | {"counted": counted}
     return first, network.get_weights(), logs
 
 
@@ -75,6 +81,7 @@ def _compare(bench, one, two) -> dict:
         "losses_1": [logs_1["loss"], logs_1["macro_f1"]],
         "losses_2": [logs_2["loss"], logs_2["macro_f1"]],
         "bad_steps": bad_logs["bad_steps"] if name else 1,
+        "counted": bad_logs["counted"] if name else [0, 1, 1],
         "finite_after_bad_step": all(bool(np.isfinite(item).all()) for item in bad_2),
         "bad_weights": _difference(bad_1, bad_2),
     }

@@ -52,5 +52,6 @@ def test_two_replicas_learn_as_one_in_every_variant(records):
 def test_a_bad_step_of_one_replica_stops_both(results, example):
     found = results[str(example)]
     assert found["bad_steps"] == 1
+    assert found["counted"] == [0, 1, 1], "what the guard sees after each step"
     assert found["finite_after_bad_step"]
     assert found["bad_weights"] <= 1e-6

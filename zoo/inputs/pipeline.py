@@ -15,6 +15,9 @@ from zoo.inputs.plan import TrainingStream
 AUGMENT, SHUFFLE = 0, 7919
 """Offsets that keep the keys of augmentation and of batch order apart."""
 
+WHOLE = (0, 1, 1)
+"""Share of the only process: the whole of every global batch."""
+
 
 def _options(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
@@ -44,8 +47,16 @@ def stream(examples, sampling: str, seed: int) -> TrainingStream:
     return TrainingStream(examples.labels, sampling, seed, originals, share or 0.0)
 
 
+def _dealt(order, batch_size: int, share):
+    """Deal the objects of each batch out to its replicas in turns; give rows (batch × own replica, object)."""
+    first, count, total = share
+    # A batch lies in order of length: in turns no replica gets all the long ones.
+    hands = tf.reshape(order, [-1, batch_size // total, total])[:, :, first : first + count]
+    return tf.reshape(tf.transpose(hands, [0, 2, 1]), [-1, batch_size // total])
+
+
 def training(examples, stage, batch_size: int, *, sampling: str, seed: int, chunk_batches: int = 16,
-             first_step: int = 0, augmentation: bool = True):  # fmt: skip
+             first_step: int = 0, augmentation: bool = True, share=WHOLE):  # fmt: skip
     """Give endless training batches ``(inputs, targets, sample_weight)`` of one size.
 
     Parameters
@@ -63,6 +74,9 @@ def training(examples, stage, batch_size: int, *, sampling: str, seed: int, chun
         Step to start at: the batches are those that an uninterrupted run would see from there on.
     augmentation : bool
         Whether the training-only options of the stage act.
+    share : (int, int, int)
+        First replica that is fed here, how many are, and how many there are over all workers. Each gets its
+        part of the same global batches as an element of its own, one replica after the other.
 
     Returns
     -------
@@ -71,7 +85,7 @@ def training(examples, stage, batch_size: int, *, sampling: str, seed: int, chun
         Objects an epoch draws.
     """
     order = stream(examples, sampling, seed)
-    size = batch_size * chunk_batches
+    size, own = batch_size * chunk_batches, batch_size // share[2]
 
     def chunks():
         for number, places in order.chunks(size, first_step // chunk_batches):
@@ -89,17 +103,17 @@ def training(examples, stage, batch_size: int, *, sampling: str, seed: int, chun
         order = tf.argsort(transforms.lengths(prepared.curves), stable=True)
         order = tf.reshape(tf.cast(order, tf.int64), [chunk_batches, batch_size])
         luck = tf.random.stateless_uniform([chunk_batches], chunk["key"] + SHUFFLE)
-        order = tf.gather(order, tf.argsort(luck))
+        order = _dealt(tf.gather(order, tf.argsort(luck)), batch_size, share)
 
         def cut(objects):
             inputs = stage.tensors(prepared, objects)
             targets = {"label": tf.gather(chunk["label"], objects)}
-            return _set_batch((inputs, targets, tf.ones([batch_size])), batch_size)
+            return _set_batch((inputs, targets, tf.ones([own])), own)
 
         return tf.data.Dataset.from_tensor_slices(order).map(cut)
 
     dataset = tf.data.Dataset.from_generator(chunks, output_signature=_signature(stage, extra))
-    dataset = dataset.prefetch(1).flat_map(expand).skip(first_step % chunk_batches)
+    dataset = dataset.prefetch(1).flat_map(expand).skip(first_step % chunk_batches * share[1])
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     return _options(dataset.prefetch(4)), order.epoch_size
 
@@ -112,7 +126,8 @@ def _set_batch(element, batch_size: int):
     return tf.nest.map_structure(fix, element)
 
 
-def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), chunk_batches: int = 16):
+def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), chunk_batches: int = 16,
+               share=WHOLE):  # fmt: skip
     """Give every object once, in batches of one size, the last filled up with rows of weight 0.
 
     Parameters
@@ -122,6 +137,8 @@ def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), c
     batch_size : int
     day : float
         Hide what came later than so many days after the reference time.
+    share : (int, int, int)
+        As in `training`.
 
     Returns
     -------
@@ -129,7 +146,7 @@ def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), c
         ``(inputs, targets, sample_weight)``; targets hold ``label`` (−1 unlabelled), ``position`` (place in
         ``examples``) and ``observations`` (rows that the model sees).
     steps : int
-        Number of batches.
+        Number of global batches.
     """
     total, size = len(examples), batch_size * chunk_batches
     padded = -(-total // batch_size) * batch_size
@@ -166,11 +183,12 @@ def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), c
                 "observations": tf.gather(observations, objects),
             }
             element = (stage.tensors(prepared, objects), targets, tf.gather(chunk["weight"], objects))
-            return _set_batch(element, batch_size)
+            return _set_batch(element, batch_size // share[2])
 
-        return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [-1, batch_size])).map(cut)
+        return tf.data.Dataset.from_tensor_slices(_dealt(order, batch_size, share)).map(cut)
 
     dataset = tf.data.Dataset.from_generator(chunks, output_signature=_signature(stage, extra))
     steps = padded // batch_size
-    dataset = dataset.prefetch(1).flat_map(expand).apply(tf.data.experimental.assert_cardinality(steps))
+    dataset = dataset.prefetch(1).flat_map(expand)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps * share[1]))
     return _options(dataset.prefetch(4)), steps

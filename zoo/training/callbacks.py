@@ -64,11 +64,13 @@ class Recorder(keras.callbacks.Callback):
         Of the run that is resumed.
     quiet : bool
         No line an epoch.
+    writes : bool
+        Whether this process writes the files. One that does not still decides everything, from the same numbers.
     """
 
-    def __init__(self, path: Path, run, task, steps_per_epoch: int, state=None, quiet=False):
+    def __init__(self, path: Path, run, task, steps_per_epoch: int, state=None, quiet=False, writes=True):
         super().__init__()
-        self.path, self.run, self.quiet = path, run, quiet
+        self.path, self.run, self.quiet, self.writes = path, run, quiet, writes
         self.monitor, self.sign = task.monitor, 1.0 if task.mode == "max" else -1.0
         self.state = state or {
             "epoch": 0,
@@ -108,13 +110,15 @@ class Recorder(keras.callbacks.Callback):
         row = {"epoch": epoch + 1, **values, "learning_rate": rate}
         if better:
             state |= {"best": value, "best_epoch": epoch + 1, "wait": 0, "plateau_wait": 0}
-            with averaged(model):
-                files.save_weights(self.path / "checkpoints" / BEST, model.network)
+            if self.writes:
+                with averaged(model):
+                    files.save_weights(self.path / "checkpoints" / BEST, model.network)
         else:
             state["wait"] += 1
             state["plateau_wait"] += 1
         self._plateau(rate)
-        self._save(row)
+        if self.writes:
+            self._save(row)
         if not self.quiet:
             _say(row, self.run.epochs, state, time.monotonic() - self.started)
         if self.run.patience and state["wait"] >= self.run.patience:
@@ -181,16 +185,20 @@ def load_checkpoint(path: Path, model, state) -> None:
     folder = path / "checkpoints"
     if (folder / NEXT).is_file():
         load_weights(model, folder / NEXT)
-        if int(model.optimizer.iterations) == state["step"]:
+        if _step(model) == state["step"]:
             os.replace(folder / NEXT, folder / LAST)
             return
         (folder / NEXT).unlink()
     load_weights(model, folder / LAST)
-    if int(model.optimizer.iterations) != state["step"]:
+    if _step(model) != state["step"]:
         raise DataError(
-            f"{folder / LAST}: not of the epoch in {STATE}. Valid: step {state['step']}. "
-            f"Received: step {int(model.optimizer.iterations)}"
+            f"{folder / LAST}: not of the epoch in {STATE}. Valid: step {state['step']}. Received: step {_step(model)}"
         )
+
+
+def _step(model) -> int:
+    # A variable on several devices is an array, and not a number by itself.
+    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
 
 def _text(value) -> str:
@@ -252,12 +260,19 @@ class ProgressBar(keras.callbacks.Callback):
 
 
 class ClassBoard(keras.callbacks.Callback):
-    """TensorBoard: F1 of every class and the confusion matrix on the validation split, after each epoch."""
+    """TensorBoard: F1 of every class and the confusion matrix on the validation split, after each epoch.
 
-    def __init__(self, path: Path, classes):
+    Parameters
+    ----------
+    path : Path or None
+        Where to write; None only takes part in adding up the counts of several workers.
+    classes : sequence of str
+    """
+
+    def __init__(self, path: Path | None, classes):
         super().__init__()
         self.classes = classes
-        self.writer = tf.summary.create_file_writer(str(path / "validation"))
+        self.writer = tf.summary.create_file_writer(str(path / "validation")) if path else None
 
     def on_epoch_end(self, epoch, logs=None):
         from zoo.reports.plots.matrices import confusion_image
@@ -267,6 +282,8 @@ class ClassBoard(keras.callbacks.Callback):
             return
         # Keras evaluates the validation split just before this call: the metric holds its counts.
         matrix = np.asarray(keras.ops.convert_to_numpy(matrices[0]))
+        if self.writer is None:
+            return
         with self.writer.as_default():
             for name, value in zip(self.classes, f1_scores(matrix), strict=True):
                 if math.isfinite(value):

@@ -34,7 +34,9 @@ class RunConfig:
     seed : int
         Fixes everything random.
     devices : str
-        ``auto`` (all GPUs, else the CPU), ``cpu``, ``cpu:N`` (N logical CPU devices) or ``gpu:0,1``.
+        ``auto`` (all GPUs, else the CPU), ``cpu``, ``cpu:N`` (N logical CPU devices) or ``gpu:0,1``; under
+        TF_CONFIG the devices of each worker, not ``cpu:N``. Several devices or workers give the weights of one
+        but for rounding, and but for dropout, which draws a mask for each device's part of a batch.
     mixed_precision : {"float32", "bfloat16"}
         Precision of the network's matrix products; times, losses and tables stay in float32.
     loss : str

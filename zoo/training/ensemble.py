@@ -52,12 +52,12 @@ def run(settled, path: Path | None, quiet: bool) -> Run:
 
     The members are runs of their own under ``members/`` of the run.
     """
-    from zoo.training import loop
+    from zoo.training import loop, start
 
     options = settled.run
     directory, spec, splits = loop.open_data(settled)
     if path is None:
-        path = loop.start(settled, directory, spec, splits)
+        path = start.start(settled, directory, spec, splits)
     members = [_member(settled, path, number, directory.info.folds, quiet) for number in range(options.members)]
     return loop.finish(_combine(settled, path, members, splits, quiet), len(splits["test"]), quiet)
 

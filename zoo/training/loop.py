@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords.errors import DataError, UsageError
-from zoo.training import files
+from zoo.training import files, start
 from zoo.training.resolve import Resolved, resolve
-from zoo.training.run import CONFIG, STATE, Run, new_directory, read_config, read_state
+from zoo.training.run import STATE, Run, read_config, read_state
 
 RESUMABLE = {"epochs", "data", "devices"}
 """Options that may differ when a run goes on; the fingerprint guards the data."""
@@ -27,7 +27,7 @@ def sample_directory() -> Path:
 
 
 def fit(model: str, preset: str | None = None, *, config: str | None = None, arguments=None,
-        resume=None, quiet: bool = False, **options) -> Run:  # fmt: skip
+        resume=None, quiet: bool = False, **options) -> Run | None:  # fmt: skip
     """Train a model; write checkpoints, metrics, TensorBoard logs, bundle, report and SavedModel.
 
     Parameters
@@ -50,8 +50,8 @@ def fit(model: str, preset: str | None = None, *, config: str | None = None, arg
 
     Returns
     -------
-    zoo.training.run.Run
-        The finished run.
+    zoo.training.run.Run or None
+        The finished run; None on every worker of several but the chief, see `zoo.training.workers`.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def _training_objects(splits, share: float | None):
     return Joined([splits["train"], splits["extra"]], share) if "extra" in splits else splits["train"]
 
 
-def run(settled: Resolved, path: Path | None = None, quiet: bool = False, parent: Path | None = None) -> Run:
+def run(settled: Resolved, path: Path | None = None, quiet: bool = False, parent: Path | None = None) -> Run | None:
     """Train by a settled configuration.
 
     Parameters
@@ -131,104 +131,27 @@ def run(settled: Resolved, path: Path | None = None, quiet: bool = False, parent
         No progress.
     parent : Path, optional
         Where a new run is made; ``<runs>/<model>`` when absent.
+
+    Returns
+    -------
+    Run or None
+        None on all of several workers but the chief.
     """
-    import keras
-    import tensorflow as tf
+    from zoo.training import devices, workers
 
-    from zoo import registry
-    from zoo.tasks import base
-    from zoo.training import bundle as bundles
-    from zoo.training import callbacks as around
-    from zoo.training import devices, warm_start
-    from zoo.training.model import Trainable
-    from zoo.training.prediction import calibrate
-
-    # A run must find its data again from wherever it is evaluated.
-    places = {key: str(Path(value).resolve()) for key in ("data", "extra_data")
-              if (value := getattr(settled.run, key)) is not None}  # fmt: skip
-    settled = dataclasses.replace(settled, run=dataclasses.replace(settled.run, **places))
-    options, entry = settled.run, registry.get(settled.model)
+    options = settled.run
     if options.members > 1:
         from zoo.training import ensemble
 
+        workers.refuse("--members")
         return ensemble.run(settled, path, quiet)
     if options.reset and not options.init_from:
         raise UsageError("--reset goes with --init-from RUN. Received: no --init-from")
     strategy = devices.strategy(options.devices)
-    devices.check_batch(options.batch_size, strategy.num_replicas_in_sync)
-    tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(options.seed)
-    directory, spec, splits = open_data(settled)
-    train = _training_objects(splits, options.extra_share)
-    if hasattr(settled.hparams, "for_rows"):
-        hparams = settled.hparams.for_rows(min(len(train), FIT_ROWS))
-        settled = dataclasses.replace(settled, hparams=hparams)
-    state = None
-    if path is not None:
-        state = read_state(path)
-        _check_fingerprint(path, spec)
-    bundle = bundles.Bundle(settled.model, dataclasses.asdict(settled.hparams), settled.inputs, spec, options.loss)
-    task = base.create(entry.task, spec, options)
-    from zoo.inputs.data import build_stage
-    from zoo.inputs.pipeline import evaluation
-
-    stage = build_stage(spec, entry.view, bundle.config.parts(), settled.inputs, spec.record_static)
-    keras.mixed_precision.set_global_policy("mixed_bfloat16" if options.mixed_precision == "bfloat16" else "float32")
-    try:
-        with strategy.scope():
-            network = bundle.build()
-            warm_start.freeze(network, options.freeze)
-            if state is None:
-                fit_tables(network, train, settled)
-                lines = warm_start.initialise(network, options.init_from or [], options.reset)
-            else:
-                lines = []
-            dataset, steps = _training_data(train, stage, settled, state)
-            model = _compiled(Trainable(network, task, options.clip_norm), options, steps)
-        if path is None:
-            path = start(settled, directory, spec, splits, parent)
-        else:
-            _write_config(path, settled, spec)
-            around.load_checkpoint(path, model, state)
-            for seed, value in zip(around.dropout_seeds(network), state["seeds"], strict=True):
-                seed.assign(np.array(value, "uint32"))
-        for line in lines if not quiet else ():
-            print(line, file=sys.stderr)
-        validation, _ = evaluation(splits["validation"], stage, options.batch_size)
-        recorder = around.Recorder(path, options, task, steps, state, quiet)
-        extra = [
-            around.LossGuard(options.max_bad_steps, path),
-            around.AverageInValidation(),
-            recorder,
-            *_board(path, settled, spec),
-        ]
-        first = recorder.state["epoch"]
-        bar = None
-        if not quiet and sys.stderr.isatty() and first < options.epochs:
-            bar = around.ProgressBar(steps, first, options.epochs)
-            extra.append(bar)
-        done = options.patience and recorder.state["wait"] >= options.patience
-        try:
-            if first < options.epochs and not done:
-                model.fit(
-                    dataset, epochs=options.epochs, initial_epoch=first, steps_per_epoch=steps,
-                    validation_data=validation, callbacks=extra, verbose=0, shuffle=False,
-                )  # fmt: skip
-        finally:
-            if bar is not None:
-                bar.bar.stop()
-        best = path / "checkpoints" / around.BEST
-        if not best.is_file():
-            raise DataError(f"{path}: no epoch gave a finite {task.monitor}. Received: see {path}/metrics.csv")
-        bundles.load_weights(network, best)
-        fitted = calibrate(options.calibrate, network, task, splits["validation"], stage, quiet)
-        bundle = dataclasses.replace(bundle, calibration=fitted)
-        bundles.save(path / "bundle", bundle, network)
-        recorder.state["finished"] = True
-        files.write_json(path / STATE, recorder.state)
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
-    return finish(Run(path), len(splits["test"]), quiet)
+    team = workers.Workers(strategy)
+    with team.together():
+        finished, splits = _train(settled, path, parent, quiet or not team.chief, strategy, team)
+    return None if finished is None else finish(finished, len(splits["test"]), quiet)
 
 
 def finish(finished: Run, tested: int, quiet: bool) -> Run:
@@ -245,13 +168,122 @@ def finish(finished: Run, tested: int, quiet: bool) -> Run:
     return finished
 
 
-def _check_fingerprint(path: Path, spec) -> None:
-    stored = read_config(path).get("data_fingerprint")
-    if stored != spec.fingerprint:
-        raise DataError(
-            f"{path}: the data are not those the run was started on. Valid: fingerprint {stored}. "
-            f"Received: {spec.fingerprint}"
-        )
+def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: bool, strategy, team):
+    """Train; give the finished run, None on all workers but the chief, and the splits."""
+    import keras
+    import tensorflow as tf
+
+    from zoo import registry
+    from zoo.tasks import base
+    from zoo.training import bundle as bundles
+    from zoo.training import callbacks as around
+    from zoo.training import devices, warm_start
+    from zoo.training.model import Trainable
+    from zoo.training.prediction import calibrate
+
+    # A run must find its data again from wherever it is evaluated.
+    places = {key: str(Path(value).resolve()) for key in ("data", "extra_data")
+              if (value := getattr(settled.run, key)) is not None}  # fmt: skip
+    settled = dataclasses.replace(settled, run=dataclasses.replace(settled.run, **places))
+    options, entry = settled.run, registry.get(settled.model)
+    devices.check_batch(options.batch_size, strategy.num_replicas_in_sync)
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(options.seed)
+    directory, spec, splits = open_data(settled)
+    train = _training_objects(splits, options.extra_share)
+    if hasattr(settled.hparams, "for_rows"):
+        hparams = settled.hparams.for_rows(min(len(train), FIT_ROWS))
+        settled = dataclasses.replace(settled, hparams=hparams)
+    state = None
+    if path is not None:
+        state = read_state(path)
+        start.check_fingerprint(path, spec)
+    team.check_same(**_common(settled, path, spec, state))
+    bundle = bundles.Bundle(settled.model, dataclasses.asdict(settled.hparams), settled.inputs, spec, options.loss)
+    task = base.create(entry.task, spec, options)
+    from zoo.inputs.data import build_stage
+    from zoo.inputs.pipeline import evaluation
+
+    stage = build_stage(spec, entry.view, bundle.config.parts(), settled.inputs, spec.record_static)
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if options.mixed_precision == "bfloat16" else "float32")
+    try:
+        with strategy.scope():
+            network = bundle.build()
+            warm_start.freeze(network, options.freeze)
+            if state is None:
+                fit_tables(network, train, settled)
+                lines = warm_start.initialise(network, options.init_from or [], options.reset)
+            else:
+                lines = []
+            dataset, steps = _training_data(train, stage, settled, state, team.share)
+            model = _compiled(Trainable(network, task, options.clip_norm), options, steps)
+        if path is None:
+            path = Path(team.chief_does(lambda: start.start(settled, directory, spec, splits, parent)))
+        else:
+            team.chief_does(lambda: _go_on(path, settled, spec, model, state))
+            if not team.chief:
+                # The chief has put the files right, should the run have ended between two of them.
+                bundles.load_weights(model, path / "checkpoints" / around.LAST)
+            for seed, value in zip(around.dropout_seeds(network), state["seeds"], strict=True):
+                seed.assign(np.array(value, "uint32"))
+        for line in lines if not quiet else ():
+            print(line, file=sys.stderr)
+        validation, rounds = evaluation(splits["validation"], stage, options.batch_size, share=team.share)
+        recorder = around.Recorder(path, options, task, steps, state, quiet, writes=team.chief)
+        boards = _board(path, settled, spec) if team.chief else [around.ClassBoard(None, spec.classes)]
+        extra = [around.LossGuard(options.max_bad_steps, path), around.AverageInValidation(), recorder, *boards]
+        first = recorder.state["epoch"]
+        bar = None
+        if not quiet and sys.stderr.isatty() and first < options.epochs:
+            bar = around.ProgressBar(steps, first, options.epochs)
+            extra.append(bar)
+        done = options.patience and recorder.state["wait"] >= options.patience
+        try:
+            if first < options.epochs and not done:
+                model.fit(
+                    team.distribute(dataset), epochs=options.epochs, initial_epoch=first, steps_per_epoch=steps,
+                    validation_data=team.distribute(validation), validation_steps=rounds if team.several else None,
+                    callbacks=extra, verbose=0, shuffle=False,
+                )  # fmt: skip
+        finally:
+            if bar is not None:
+                bar.bar.stop()
+        if recorder.state["best"] is None:
+            raise DataError(f"{path}: no epoch gave a finite {task.monitor}. Received: see {path}/metrics.csv")
+        team.farewell()
+        if not team.chief:
+            return None, splits
+        best = path / "checkpoints" / around.BEST
+        bundles.load_weights(network, best)
+        bundles.save(path / "bundle", bundle, network)
+        if options.calibrate != "none":
+            # A network outside the strategy: nothing of it needs another worker any more.
+            plain = bundles.load_network(path / "bundle", bundle)
+            fitted = calibrate(options.calibrate, plain, task, splits["validation"], stage, quiet)
+            bundles.save(path / "bundle", dataclasses.replace(bundle, calibration=fitted), plain)
+        recorder.state["finished"] = True
+        files.write_json(path / STATE, recorder.state)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    return Run(path), splits
+
+
+def _common(settled: Resolved, path: Path | None, spec, state) -> dict:
+    """Give what all workers must have in common, by name; where the data lie may differ."""
+    from zoo import __version__
+
+    options = dataclasses.asdict(settled.run) | {"data": None, "extra_data": None, "devices": None}
+    sections = [settled.model, settled.hparams, settled.inputs, settled.selection]
+    return {"zoo": __version__, "data": spec.fingerprint, "options": [*sections, sorted(options.items())],
+            "run to resume": (path and path.name, state)}  # fmt: skip
+
+
+def _go_on(path: Path, settled: Resolved, spec, model, state) -> Path:
+    from zoo.training.callbacks import load_checkpoint
+
+    start.write_config(path, settled, spec)
+    load_checkpoint(path, model, state)
+    return path
 
 
 def fit_tables(network, train, settled: Resolved) -> None:
@@ -275,7 +307,7 @@ def fit_tables(network, train, settled: Resolved) -> None:
                 layer.fit(features[:, day], static[:, network.redshift_column()], place)
 
 
-def _training_data(train, stage, settled: Resolved, state):
+def _training_data(train, stage, settled: Resolved, state, share):
     from zoo.inputs import pipeline
 
     options = settled.run
@@ -288,6 +320,7 @@ def _training_data(train, stage, settled: Resolved, state):
     dataset, _ = pipeline.training(
         train, stage, options.batch_size, sampling=options.sampling, seed=options.seed,
         chunk_batches=options.chunk_batches, first_step=state["step"] if state else 0,
+        share=share,
     )  # fmt: skip
     return dataset, steps
 
@@ -313,47 +346,3 @@ def _board(path: Path, settled: Resolved, spec) -> list:
              for key, value in flat.items() if value is not None}  # fmt: skip
     boards = [keras.callbacks.TensorBoard(str(folder), write_graph=False), ClassBoard(folder, spec.classes)]
     return [*boards, api.KerasCallback(str(folder), plain, trial_id=f"{path.parent.name}/{path.name}")]
-
-
-def start(settled: Resolved, directory, spec, splits, parent: Path | None = None) -> Path:
-    """Make the directory of a new run, with its configuration and what each split holds."""
-    options = settled.run
-    fold = f"-fold{options.fold or 0}" if directory.info.folds else ""
-    stem = f"{settled.preset}{fold}-seed{options.seed}"
-    path = new_directory(parent or Path(options.runs) / settled.model, options.name, stem)
-    _write_config(path, settled, spec)
-    rows = ["split,class,count"]
-    for name, examples in splits.items():
-        counts = np.bincount(examples.labels, minlength=len(spec.classes))
-        rows += [f'{name},"{label}",{count}' for label, count in zip(spec.classes, counts, strict=True)]
-    files.write_text(path / "class_composition.csv", "\n".join(rows) + "\n")
-    files.write_text(path / "objects.csv", _objects(directory, options.fold, splits))
-    return path
-
-
-def _objects(directory, fold, splits) -> str:
-    """Give, as CSV, how many objects of every native class each split has, and how many of them the run uses."""
-    native = directory.index["class_id"]
-    names = {item.id: item.name for item in directory.info.classes}
-    rows = ["split,native_class,objects,used"]
-    for name in ("train", "validation", "test"):
-        examples = splits[name]
-        indices = directory.split_indices(name, (fold or 0) if directory.info.folds else None)
-        for number in np.unique(native[indices]):
-            label = names.get(int(number), "unlabelled")
-            used = np.count_nonzero(native[examples.indices] == number)
-            rows.append(f'{name},"{label}",{np.count_nonzero(native[indices] == number)},{used}')
-    return "\n".join(rows) + "\n"
-
-
-def _write_config(path: Path, settled: Resolved, spec) -> None:
-    import keras
-    import tensorflow as tf
-
-    from zoo import __version__
-
-    versions = {"zoo": __version__, "tensorflow": tf.__version__, "keras": keras.__version__,
-                "numpy": np.__version__, "python": sys.version.split()[0]}  # fmt: skip
-    text = settled.to_yaml() + "versions:\n"
-    text += "".join(f"  {key}: '{value}'\n" for key, value in versions.items())
-    files.write_text(path / CONFIG, text + f"data_fingerprint: {spec.fingerprint}\n")

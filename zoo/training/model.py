@@ -40,6 +40,46 @@ class Trainable(keras.Model):
         # here, which booleans refuse.
         return
 
+    def make_train_function(self, force=False):
+        """Make what `fit` calls for a step; several workers need their own."""
+        if not self._several_workers:
+            return super().make_train_function(force)
+        if self.train_function is None or force:
+            self.train_function = self._across_workers(self.train_step)
+        return self.train_function
+
+    def make_test_function(self, force=False):
+        """Make what `evaluate` calls for a step; several workers need their own."""
+        if not self._several_workers:
+            return super().make_test_function(force)
+        if self.test_function is None or force:
+            self.test_function = self._across_workers(self.test_step)
+        return self.test_function
+
+    @property
+    def _several_workers(self) -> bool:
+        return isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+    def _across_workers(self, step):
+        """Give the function of a step whose logs are the mean over all replicas.
+
+        Keras (3.15) would average the logs, which are scalars, along an axis that they do not have.
+        """
+        strategy, names = self.distribute_strategy, []
+
+        def replica(data):
+            logs = step(data)
+            names[:] = logs
+            # As one tensor they cost one message and not one each.
+            return tf.stack([tf.cast(value, tf.float32) for value in logs.values()])
+
+        @tf.function
+        def function(iterator):
+            means = strategy.reduce("MEAN", strategy.run(replica, args=(next(iterator),)), axis=None)
+            return dict(zip(names, tf.unstack(means), strict=True))
+
+        return function
+
     def get_metrics_result(self):
         found = {"loss": self.loss_metric.result(), "bad_steps": self.bad_steps.result()}
         for metric in self.task_metrics:
@@ -73,7 +113,9 @@ class Trainable(keras.Model):
         self.bad_steps.update_state((1.0 - good) / replicas)
         for metric in self.task_metrics:
             metric.update_state(targets, outputs, weight)
-        return self.get_metrics_result()
+        logs = self.get_metrics_result()
+        # Here a replica sees its own share only, and Keras averages the replicas' logs of a step.
+        return logs | {"bad_steps": logs["bad_steps"] * replicas}
 
     def _guarded(self, loss, gradients):
         """Replace all gradients of a step by zeros if its loss or any gradient is not finite anywhere.

@@ -13,7 +13,7 @@ from pathlib import Path
 import hparams as preset_files
 from tfrecords.errors import DataError, UsageError
 from zoo import registry
-from zoo.training import files
+from zoo.training import files, workers
 from zoo.training.resolve import resolve
 from zoo.training.run import Run, read_state
 
@@ -98,6 +98,7 @@ def tune(model: str, preset: str | None = None, *, config: str | None = None, ar
 
     from zoo.tasks import base
 
+    workers.refuse("zoo.tune")
     entry = registry.get(model)
     fixed = resolve(model, preset, config, arguments, **options)
     task = registry.load(base.TASKS[entry.task])

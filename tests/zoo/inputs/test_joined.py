@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import shutil
 
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ from tfrecords.reader import RecordDirectory
 from zoo.inputs import data, pipeline
 from zoo.inputs.config import InputConfig, SelectionConfig
 from zoo.inputs.joined import Joined, extra
+from zoo.training import loop
 
 PARTS = ("light_curve", "static", "features")
 
@@ -52,18 +51,18 @@ def test_nothing_of_the_fold_that_validates(records, train):
     assert len(more) == len(train) and not set(more.indices) & set(held)
 
 
-def _changed(records, path, **values):
-    shutil.copytree(records, path)
-    file = path / "dataset_info.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | values))
-    return path
+def _under(train, **changes):
+    """Give the training split as if it had been described otherwise."""
+    return data.Examples(train.directory, train.indices, dataclasses.replace(train.spec, **changes))
 
 
 def test_what_does_not_fit_is_refused(records, train, tmp_path):
     with pytest.raises(UsageError, match="Received: .*nowhere"):
         extra(tmp_path / "nowhere", train, 1)
-    with pytest.raises(DataError, match="survey"):
-        extra(_changed(records, tmp_path / "other", survey="elsewhere"), train, 1)
-    other = dataclasses.replace(train.spec, record_static=("x",))
+    with pytest.raises(DataError, match="the survey is not.*Valid: elsewhere"):
+        extra(records, _under(train, survey="elsewhere"), 1)
     with pytest.raises(DataError, match="static columns.*Received: hostgal_photoz"):
-        extra(records, data.Examples(train.directory, train.indices, other), 1)
+        extra(records, _under(train, record_static=("x",)), 1)
+    sample = loop.sample_directory()
+    with pytest.raises(DataError, match="folds.*Valid: 2 folds. Received: 5"):
+        extra(sample, train, 1)
