@@ -7,20 +7,17 @@ order of the records; memory does not grow with their number, and the bytes do n
 from __future__ import annotations
 
 import argparse
-import collections
 import contextlib
 import itertools
-import multiprocessing
 import os
-import signal
 from collections.abc import Iterator, Sequence
-from concurrent import futures
 from pathlib import Path
 
 import numpy as np
 
 from data_tools.feature_list import columns
 from data_tools.feature_values import FeatureExtractor, code_version
+from data_tools.processes import cores, in_order
 from tfrecords import command
 from tfrecords.derived import DerivedGroup, DerivedWriter
 from tfrecords.errors import DataError, UsageError
@@ -29,8 +26,6 @@ from tfrecords.schema import Record
 
 DAYS = tuple(float(2**power) for power in range(12))
 _PIECE = 64
-# Pieces under way for each process: enough that none waits for the writing, few enough to stay small.
-_AHEAD = 3
 
 Piece = tuple[list[str], np.ndarray]
 
@@ -104,33 +99,8 @@ def check_days(days: Sequence[float]) -> tuple[float, ...]:
 def _pieces(records: RecordDirectory, days: tuple[float, ...], workers: int) -> Iterator[Piece]:
     """Give ids and values of one piece of the records after the other."""
     starts = range(0, len(records), _PIECE)
-    workers = min(workers, len(starts))
-    if workers <= 1:
-        task = _Task(records, days)
-        yield from map(task, starts)
-        return
-    pool = futures.ProcessPoolExecutor(
-        workers,
-        # A forked process would inherit the threads of whatever library this one has loaded.
-        multiprocessing.get_context("spawn"),
-        initializer=_start,
-        initargs=(os.fspath(records.path.resolve()), days),
-    )
-    under_way: collections.deque[futures.Future[Piece]] = collections.deque()
-    try:
-        for start in starts:
-            under_way.append(pool.submit(_run, start))
-            if len(under_way) >= workers * _AHEAD:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-    except futures.BrokenExecutor as error:
-        raise DataError(
-            f"{records.path}: a process that computes features died (killed, or out of memory); fewer --workers need "
-            f"less memory. Received: --workers {workers}"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+    arguments = (os.fspath(records.path.resolve()), days)
+    return in_order(_make_task, arguments, starts, workers, f"{records.path}: a process that computes features")
 
 
 class _Task:
@@ -159,19 +129,8 @@ class _Task:
             raise DataError(f"{where}: the light-curve package failed. Received: {error}") from None
 
 
-_task: _Task | None = None
-
-
-def _start(directory: str, days: tuple[float, ...]) -> None:
-    """Prepare a process of the pool."""
-    global _task
-    # An interrupt reaches all processes of a terminal; the one that waits for the others ends them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _task = _Task(RecordDirectory(directory, verify=None), days)
-
-
-def _run(start: int) -> Piece:
-    return _task(start)
+def _make_task(directory: str, days: tuple[float, ...]) -> _Task:
+    return _Task(RecordDirectory(directory, verify=None), days)
 
 
 def _days(text: str) -> list[float]:
@@ -196,17 +155,10 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         metavar="A,B",
         help=f"days after the reference time, inf for all ({','.join(f'{day:g}' for day in DAYS)})",
     )
-    parser.add_argument(
-        "--workers", type=int, default=_cores(), metavar="N", help="processes (one a core: %(default)s)"
-    )
+    parser.add_argument("--workers", type=int, default=cores(), metavar="N", help="processes (one a core: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace a group of that name")
     command.add_common_flags(parser)
     return parser.parse_args(argv)
-
-
-def _cores() -> int:
-    # Not os.cpu_count: in a container fewer may be given to this process than the machine has.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def main(argv: Sequence[str]) -> None:
