@@ -47,18 +47,19 @@ class _Task:
     """Copies a piece of the records."""
 
     def __init__(self, directory: str, make: tuple) -> None:
-        # Only libraries that are loaded can be limited.
+        # Only libraries that are loaded are found.
         import scipy.linalg  # noqa: F401
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import ThreadpoolController
 
-        # A process is one core, and how many threads share a sum would show in its last digits.
-        threadpool_limits(1)
+        self._threads = ThreadpoolController()
         self._records = RecordDirectory(directory, verify=None)
         self._make = Resimulator(self._records.info, *make)
 
     def __call__(self, start: int) -> list[_Outcome]:
         places = range(start, min(start + _PIECE, len(self._records)))
-        return [self._outcome(place) for place in places]
+        # A process is one core, and how many threads share a sum would show in its last digits.
+        with self._threads.limit(limits=1):
+            return [self._outcome(place) for place in places]
 
     def _outcome(self, place: int) -> _Outcome:
         record = self._records.record(place)

@@ -45,6 +45,15 @@ def _extragalactic(lc, settings=STILL, redshift=0.3, photometric=0.3):
     return Extragalactic(lc, WAVELENGTHS, redshift, photometric, settings)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Small matrices are slower with more."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
+
+
 # The process.
 
 
@@ -242,7 +251,8 @@ def test_every_object_is_in_the_ledger(records, made):
     assert sum(made[1]["written"].values()) == sum(row["outcome"] == "written" for row in rows)
 
 
-def test_copies_are_records_like_others(made, capsys):
+def test_copies_are_records_like_others(made, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert check(made[0], deep=True).violations == []
     features.compute(made[0], days=[64.0])
     records = RecordDirectory(made[0])
