@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 WAVELENGTH_SCALE = 6000.0
-# scikit-learn's regressor needs about a second for an object of 150 rows: it searches both parameters by gradients,
-# one matrix inverse a step. Here all amplitudes of a time scale share one eigendecomposition of some milliseconds.
+# Not scikit-learn's regressor: it searches both parameters by gradients, one factorisation a step. Here all amplitudes
+# of a time scale share one eigendecomposition of some milliseconds.
 _SCALES = (2.5, 6.0, 14.0, 33.0, 80.0, 190.0, 450.0)
 _AMPLITUDES = np.logspace(-2.5, 1.0, 36)
 _FIT_ROWS = 160
