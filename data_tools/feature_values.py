@@ -98,7 +98,21 @@ class FeatureExtractor:
         -------
         numpy.ndarray
             f4 [days, columns], finite or NaN.
+
+        Raises
+        ------
+        DataError
+            If the `light-curve` package fails.
         """
+        try:
+            return self._compute(lc, days)
+        except BaseException as error:
+            # A panic in the compiled code of the package is no Exception, and no process can be sent it.
+            if type(error).__module__ != "pyo3_runtime":
+                raise
+            raise DataError(f"the light-curve package failed. Received: {error}") from None
+
+    def _compute(self, lc: LightCurve | None, days: Sequence[float]) -> np.ndarray:
         values = np.full((len(days), len(self.columns)), np.nan)
         if lc is None or not (good := np.isfinite(lc.flux) & np.isfinite(lc.flux_err)).any():
             return values.astype("<f4")

@@ -121,12 +121,8 @@ class _Task:
     def _values(self, record: Record, place: int) -> np.ndarray:
         try:
             return self._extract(record.lc, self._days)
-        except BaseException as error:
-            # A panic in the compiled code of the package is no Exception, and no process can be sent it.
-            if type(error).__module__ != "pyo3_runtime":
-                raise
-            where = f"{self._records.where(place)}, object {record.object_id!r}"
-            raise DataError(f"{where}: the light-curve package failed. Received: {error}") from None
+        except DataError as error:
+            raise DataError(f"{self._records.where(place)}, object {record.object_id!r}: {error}") from None
 
 
 def _make_task(directory: str, days: tuple[float, ...]) -> _Task:

@@ -328,6 +328,6 @@ def test_a_panic_of_the_package_names_the_object(toy, monkeypatch):
     def panic(self, lc, days):
         raise _Panic("no such index")
 
-    monkeypatch.setattr(FeatureExtractor, "__call__", panic)
+    monkeypatch.setattr(FeatureExtractor, "_compute", panic)
     with pytest.raises(DataError, match=r"record 0, object 'obj\d+'.*package failed\. Received: no such index"):
         features.compute(toy)

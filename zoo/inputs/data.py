@@ -265,9 +265,12 @@ class Examples:
         rows = [decode(record).static for record in self.serialized(places)]
         return np.stack(rows)[:, wanted] if rows else np.zeros((0, len(wanted)), "float32")
 
-    def feature_rows(self, limit: int, seed: int) -> np.ndarray:
-        """Give the computed features (row, day, feature) of at most ``limit`` objects."""
-        return self.feature_values(sample_rows(len(self), limit, seed))
+    def feature_rows(self, limit: int, seed: int, day: int) -> np.ndarray:
+        """Give the computed features (row, feature) of at most ``limit`` objects at the day of a number."""
+        places = sample_rows(len(self), limit, seed)
+        # In pieces: all days of all objects together need not fit into memory.
+        pieces = np.array_split(places, max(1, len(places) // 4096))
+        return np.concatenate([self.feature_values(piece)[:, day] for piece in pieces])
 
     def keep(self, mask) -> Examples:
         """Give the objects where ``mask`` is True."""

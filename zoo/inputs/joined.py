@@ -9,7 +9,7 @@ import numpy as np
 
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory
-from zoo.inputs.data import Examples, check_compatible, sample_rows
+from zoo.inputs.data import Examples, check_compatible
 
 
 class Joined:
@@ -57,9 +57,9 @@ class Joined:
         """Give the static columns of at most ``limit`` objects, see `Examples.static_values`."""
         return Examples.static_values(self, limit, seed, rules)
 
-    def feature_rows(self, limit: int, seed: int) -> np.ndarray:
-        """Give the computed features (row, day, feature) of at most ``limit`` objects."""
-        return self.feature_values(sample_rows(len(self), limit, seed))
+    def feature_rows(self, limit: int, seed: int, day: int) -> np.ndarray:
+        """Give the computed features (row, feature) of at most ``limit`` objects at the day of a number."""
+        return Examples.feature_rows(self, limit, seed, day)
 
 
 def extra(path, train: Examples, fold: int | None) -> Examples:

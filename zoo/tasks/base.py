@@ -56,7 +56,7 @@ class Task:
             What the network gave.
         labels : array (object,)
         """
-        raise UsageError(f"the task {type(self).__name__} states no calibration: set calibrate to none. Received: {kind}")
+        raise UsageError(f"the task {type(self).__name__} states no calibration: use calibrate none. Received: {kind}")
 
     def answer(self, network, outputs) -> dict:
         """Give the named outputs of the exported signatures ``serve`` and ``serve_examples``."""

@@ -288,23 +288,23 @@ def _go_on(path: Path, settled: Resolved, spec, model, state) -> Path:
 
 def fit_tables(network, train, settled: Resolved) -> None:
     """Fit the network's stage-2 layers on the training split."""
-    layers, seed = network.fitted(), settled.run.seed
-    static = features = None
+    layers, seed = dict(network.fitted()), settled.run.seed
+    static = None
     if "static" in layers or "rest_frame" in layers:
         static = train.static_values(FIT_ROWS, seed, settled.inputs.missing_rules)
-    if "features" in layers or "rest_frame" in layers:
-        features = train.feature_rows(FIT_ROWS, seed)
-    for name, layer in layers.items():
-        if name == "static":
-            layer.fit(static)
-            continue
-        days = range(features.shape[1]) if layer.settings["sets"] > 1 else [features.shape[1] - 1]
-        for place, day in enumerate(days):
-            if name == "features":
-                layer.fit(features[:, day], place)
-            else:
-                # Static and features are of the same objects: both draws are by the run's seed.
-                layer.fit(features[:, day], static[:, network.redshift_column()], place)
+    if "static" in layers:
+        layers.pop("static").fit(static)
+    if not layers:
+        return
+    days = len(train.spec.feature_days)
+    several = any(layer.settings["sets"] > 1 for layer in layers.values())
+    for place, day in enumerate(range(days) if several else [days - 1]):
+        rows = train.feature_rows(FIT_ROWS, seed, day)
+        if "features" in layers:
+            layers["features"].fit(rows, place)
+        if "rest_frame" in layers:
+            # Static columns and features are of the same objects: both draws are by the run's seed.
+            layers["rest_frame"].fit(rows, static[:, network.redshift_column()], place)
 
 
 def _training_data(train, stage, settled: Resolved, state, share):

@@ -91,11 +91,12 @@ def calibrate(kind: str, network, task, examples, stage, quiet: bool = True) -> 
 
 
 class _InMemory:
-    """Serialized records with the methods of ``zoo.inputs.data.Examples``, for a model without features."""
+    """Serialized records with the methods of ``zoo.inputs.data.Examples``, and their features if a model takes any."""
 
-    def __init__(self, records: list[bytes]):
+    def __init__(self, records: list[bytes], features: list[np.ndarray] | None = None):
         self.records = np.empty(len(records), object)
         self.records[:] = records
+        self.features = np.zeros((len(records), 0, 0), "float32") if features is None else np.stack(features)
         self.labels = np.full(len(records), -1, "int32")
 
     def __len__(self) -> int:
@@ -105,7 +106,21 @@ class _InMemory:
         return self.records[places]
 
     def feature_values(self, places):
-        return np.zeros((len(places), 0, 0), "float32")
+        return self.features[places]
+
+
+def _feature_extractor(spec, where: str):
+    """Give the function from light curve to features (day, feature) that made a model's training features."""
+    from data_tools.feature_values import FeatureExtractor, code_version
+
+    if spec.feature_version != code_version():
+        raise UsageError(
+            "the run takes computed features of another making than data_tools.features: convert the data, add the "
+            f"derived group {spec.feature_group!r} to the records and predict those. Valid for {where}: "
+            f"{spec.feature_version}. Received: {code_version()}"
+        )
+    extract = FeatureExtractor(spec.bands)
+    return lambda lc: extract(lc, spec.feature_days)
 
 
 def _chunks(outcomes: Iterable, size: int) -> Iterator[list]:
@@ -149,28 +164,27 @@ def predict(run, data, *, source: str | None = None, day: float = float("inf"), 
     import pandas as pd
 
     from data_tools.sources import open_source
+    from tfrecords.derived import derived_names
+    from tfrecords.schema import encode
     from zoo.training.run import load_run
 
     run = load_run(run)
     paths = [Path(item) for item in ([data] if isinstance(data, (str, Path)) else data)]
     where = ", ".join(map(str, paths))
-    if len(paths) == 1 and (paths[0] / "dataset_info.json").is_file() and source in (None, "records"):
+    group = run.bundle.spec.feature_group
+    records = len(paths) == 1 and (paths[0] / "dataset_info.json").is_file() and source in (None, "records")
+    if records and (not group or group in derived_names(paths[0])):
         return _predict_directory(run, paths[0], day, quiet)
-    if run.bundle.spec.feature_group:
-        raise UsageError(
-            "the run takes computed features, which come from a derived group of a record directory: "
-            f"convert the data and compute the group first. Received: {where}"
-        )
+    extract = _feature_extractor(run.bundle.spec, where) if group else None
     opened = open_source(paths, source, static_columns=[item.name for item in run.bundle.spec.static])
     check_compatible(run.bundle.spec, opened, where)
     stage = run.stage(column.name for column in opened.static_columns)
-    from tfrecords.schema import encode
-
     columns, tables = run.task.columns(), []
     outcomes = command.progress(opened.objects(), "predicting", quiet=quiet)
     for chunk in _chunks(outcomes, 16 * BATCH):
         good = [outcome for outcome in chunk if outcome.record is not None]
-        examples = _InMemory([encode(outcome.record) for outcome in good])
+        features = [extract(outcome.record.lc) for outcome in good] if extract and good else None
+        examples = _InMemory([encode(outcome.record) for outcome in good], features)
         values, observations = run.predictor(examples, stage, day=day)
         table = _table([item.object_id for item in good], values, observations, columns, run)
         bad = [outcome for outcome in chunk if outcome.record is None]

@@ -1,0 +1,53 @@
+"""Predictions of models with computed features: the same from survey files as from records with the derived group."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from data_tools import features
+from tests.cases.variants import Example
+from tests.conftest import ROOT
+from tfrecords.errors import UsageError
+from zoo.training.loop import fit
+
+FILES = sorted((ROOT / "tests" / "fixtures" / "plasticc_tiny").glob("*.csv.gz"))
+
+
+@pytest.fixture(scope="module")
+def computed(records, tmp_path_factory):
+    """The records with features of `data_tools.features`, and a run trained on them."""
+    place = tmp_path_factory.mktemp("computed") / "records"
+    shutil.copytree(records, place)
+    features.main([str(place), "--overwrite", "--days", "8,2048", "--workers", "1", "--quiet"])
+    options = Example("atat", "all_mlp_rest_frame").hparams | {
+        "rest_fluxes": ["peak_flux"], "rest_times": ["rise_time"], "epochs": 1, "batch_size": 8, "quiet": True,
+        "evaluate": False, "export": False, "runs": str(place.parent), "data": str(place),
+    }  # fmt: skip
+    return place, fit("atat", **options)
+
+
+@pytest.mark.parametrize("day", [1.0, 30.0, float("inf")])
+def test_files_give_what_records_give(computed, day):
+    place, run = computed
+    ours = run.predict(FILES, day=day).set_index("object_id")
+    theirs = run.predict(place, day=day).set_index("object_id").loc[ours.index]
+    assert (ours["reason"] == "").all() and len(ours) == 42
+    probabilities = [name for name in ours if name.startswith("p_")]
+    assert abs(ours[probabilities] - theirs[probabilities]).to_numpy().max() < 1e-6
+
+
+def test_records_without_the_group_do_as_well(computed, tmp_path):
+    place, run = computed
+    shutil.copytree(place, tmp_path / "plain", ignore=shutil.ignore_patterns("derived"))
+    ours, theirs = run.predict(tmp_path / "plain"), run.predict(place)
+    assert ours["object_id"].tolist() == theirs["object_id"].tolist()
+    assert abs(ours.filter(like="p_") - theirs.filter(like="p_")).to_numpy().max() < 1e-6
+
+
+def test_features_of_another_making_cannot_be_made_here(records):
+    options = Example("atat", "tab_raw_columns").hparams | {"epochs": 1, "evaluate": False, "export": False}
+    run = fit("atat", quiet=True, data=str(records), runs=str(records.parent / "runs"), batch_size=8, **options)
+    with pytest.raises(UsageError, match="another making.*Received: features 1"):
+        run.predict(FILES)
