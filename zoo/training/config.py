@@ -73,7 +73,8 @@ class RunConfig:
         Directory of more training objects of the same survey, for instance re-simulated copies; its own training
         part joins the training split, nothing of it validation or test.
     extra_share : float, optional
-        Share of the training batches' objects that come from ``extra_data``; by their numbers when absent.
+        Share of the training batches' objects that come from ``extra_data``, if there are any; by their numbers when
+        absent.
     schedule : {"constant", "cosine", "exponential", "plateau"}
         Learning rate over the steps.
     warmup_epochs : float
@@ -170,11 +171,8 @@ class RunConfig:
                 raise UsageError(f"{key} must lie in [0, 1). Received: {getattr(self, key)}")
         if self.schedule == "plateau" and self.warmup_epochs:
             raise UsageError(f"schedule plateau takes no warmup_epochs. Received: {self.warmup_epochs}")
-        if self.extra_share is not None and not (self.extra_data and 0 < self.extra_share < 1):
-            raise UsageError(
-                "extra_share goes with extra_data and must lie in (0, 1). "
-                f"Received: {self.extra_share}, extra_data {self.extra_data}"
-            )
+        if self.extra_share is not None and not 0 < self.extra_share < 1:
+            raise UsageError(f"extra_share must lie in (0, 1). Received: {self.extra_share}")
         if self.extra_share is not None and self.sampling != "natural":
             raise UsageError(f"extra_share goes with sampling natural. Received: {self.sampling}")
         if not 0 <= self.final_rate <= 1:

@@ -14,7 +14,7 @@ from zoo.training import files, start
 from zoo.training.resolve import Resolved, resolve
 from zoo.training.run import STATE, Run, read_config, read_state
 
-RESUMABLE = {"epochs", "data", "devices"}
+RESUMABLE = {"epochs", "data", "extra_data", "devices"}
 """Options that may differ when a run goes on; the fingerprint guards the data."""
 
 FIT_ROWS = 100_000
@@ -41,8 +41,8 @@ def fit(model: str, preset: str | None = None, *, config: str | None = None, arg
     arguments : sequence of str, optional
         Command-line flags.
     resume : path, optional
-        Run to go on with from its last finished epoch; of the options only ``epochs``, ``data`` and ``devices``
-        may be given.
+        Run to go on with from its last finished epoch; of the options only ``epochs``, ``data``, ``extra_data``
+        and ``devices`` may be given.
     quiet : bool
         No progress.
     **options
@@ -190,15 +190,15 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(options.seed)
     directory, spec, splits = open_data(settled)
-    train = _training_objects(splits, options.extra_share)
+    train, data = _training_objects(splits, options.extra_share), start.fingerprints(spec, splits)
     if hasattr(settled.hparams, "for_rows"):
         hparams = settled.hparams.for_rows(min(len(train), FIT_ROWS))
         settled = dataclasses.replace(settled, hparams=hparams)
     state = None
     if path is not None:
         state = read_state(path)
-        start.check_fingerprint(path, spec)
-    team.check_same(**_common(settled, path, spec, state))
+        start.check_fingerprints(path, data)
+    team.check_same(**_common(settled, path, data, state))
     bundle = bundles.Bundle(settled.model, dataclasses.asdict(settled.hparams), settled.inputs, spec, options.loss)
     task = base.create(entry.task, spec, options)
     from zoo.inputs.data import build_stage
@@ -220,7 +220,7 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
         if path is None:
             path = Path(team.chief_does(lambda: start.start(settled, directory, spec, splits, parent)))
         else:
-            team.chief_does(lambda: _go_on(path, settled, spec, model, state))
+            team.chief_does(lambda: _go_on(path, settled, data, model, state))
             if not team.chief:
                 # The chief has put the files right, should the run have ended between two of them.
                 bundles.load_weights(model, path / "checkpoints" / around.LAST)
@@ -268,20 +268,20 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
     return Run(path), splits
 
 
-def _common(settled: Resolved, path: Path | None, spec, state) -> dict:
+def _common(settled: Resolved, path: Path | None, data, state) -> dict:
     """Give what all workers must have in common, by name; where the data lie may differ."""
     from zoo import __version__
 
     options = dataclasses.asdict(settled.run) | {"data": None, "extra_data": None, "devices": None}
     sections = [settled.model, settled.hparams, settled.inputs, settled.selection]
-    return {"zoo": __version__, "data": spec.fingerprint, "options": [*sections, sorted(options.items())],
+    return {"zoo": __version__, "data": sorted(data.items()), "options": [*sections, sorted(options.items())],
             "run to resume": (path and path.name, state)}  # fmt: skip
 
 
-def _go_on(path: Path, settled: Resolved, spec, model, state) -> Path:
+def _go_on(path: Path, settled: Resolved, data, model, state) -> Path:
     from zoo.training.callbacks import load_checkpoint
 
-    start.write_config(path, settled, spec)
+    start.write_config(path, settled, data)
     load_checkpoint(path, model, state)
     return path
 

@@ -19,7 +19,7 @@ def start(settled: Resolved, directory, spec, splits, parent: Path | None = None
     fold = f"-fold{options.fold or 0}" if directory.info.folds else ""
     stem = f"{settled.preset}{fold}-seed{options.seed}"
     path = new_directory(parent or Path(options.runs) / settled.model, options.name, stem)
-    write_config(path, settled, spec)
+    write_config(path, settled, fingerprints(spec, splits))
     rows = ["split,class,count"]
     for name, examples in splits.items():
         counts = np.bincount(examples.labels, minlength=len(spec.classes))
@@ -44,8 +44,16 @@ def _objects(directory, fold, splits) -> str:
     return "\n".join(rows) + "\n"
 
 
-def write_config(path: Path, settled: Resolved, spec) -> None:
-    """Write the resolved configuration with versions and the data's fingerprint."""
+def fingerprints(spec, splits) -> dict[str, str]:
+    """Give the fingerprints of a run's data, and of its extra data if it has any."""
+    found = {"data_fingerprint": spec.fingerprint}
+    if "extra" in splits:
+        found["extra_fingerprint"] = splits["extra"].directory.info.fingerprint
+    return found
+
+
+def write_config(path: Path, settled: Resolved, data: dict[str, str]) -> None:
+    """Write the resolved configuration with versions and the fingerprints of the data."""
     import keras
     import tensorflow as tf
 
@@ -55,14 +63,16 @@ def write_config(path: Path, settled: Resolved, spec) -> None:
                 "numpy": np.__version__, "python": sys.version.split()[0]}  # fmt: skip
     text = settled.to_yaml() + "versions:\n"
     text += "".join(f"  {key}: '{value}'\n" for key, value in versions.items())
-    files.write_text(path / CONFIG, text + f"data_fingerprint: {spec.fingerprint}\n")
+    files.write_text(path / CONFIG, text + "".join(f"{key}: {value}\n" for key, value in data.items()))
 
 
-def check_fingerprint(path: Path, spec) -> None:
+def check_fingerprints(path: Path, data: dict[str, str]) -> None:
     """Refuse to go on with a run on other data than it was started on."""
-    stored = read_config(path).get("data_fingerprint")
-    if stored != spec.fingerprint:
-        raise DataError(
-            f"{path}: the data are not those the run was started on. Valid: fingerprint {stored}. "
-            f"Received: {spec.fingerprint}"
-        )
+    config = read_config(path)
+    for key in ("data_fingerprint", "extra_fingerprint"):
+        if config.get(key) != data.get(key):
+            what = "data" if key.startswith("data") else "extra data"
+            raise DataError(
+                f"{path}: the {what} are not those the run was started on. Valid: fingerprint {config.get(key)}. "
+                f"Received: {data.get(key)}"
+            )
