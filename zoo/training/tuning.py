@@ -186,7 +186,7 @@ def _write_best(root: Path, model: str, flat: dict, trial) -> Path:
 
     tuned = {key: value for key, value in trial.hyperparameters.values.items() if key in flat}
     run = Run(root / "runs" / model / f"trial-{trial.trial_id}")
-    placed = ("data", "runs", "name", "evaluate", "export", "devices")
+    placed = ("data", "extra_data", "runs", "name", "evaluate", "export", "devices")
     options = {key: value for key, value in (flat | tuned).items() if key not in placed}
     options["epochs"] = run.run_config.epochs
     text = f"# The best trial of {root.name}: {trial.trial_id}, {trial.score:.4f} on validation.\n"

@@ -60,6 +60,32 @@ def test_search_goes_on_where_it_stopped_and_its_best_is_a_preset(tmp_path):
 
 
 @pytest.mark.slow
+def test_hyperband_goes_on_with_the_trials_it_promotes(tmp_path):
+    common = {"directory": tmp_path, "name": "bands", "quiet": True, "tuner": "hyperband"}
+    best = tuning.tune("atat", **common, **(SMALL | {"epochs": 3}))
+    table = rows(tmp_path / "bands" / "trials.csv")
+    runs = tmp_path / "bands" / "runs" / "atat"
+    epochs = {row["trial"]: [line["epoch"] for line in rows(runs / f"trial-{row['trial']}" / "metrics.csv")]
+              for row in table}  # fmt: skip
+    assert {len(done) for done in epochs.values()} == {1, 3}
+    begins = {name: (runs / f"trial-{name}" / "metrics.csv").read_text().splitlines()[1] for name in epochs}
+    short = {begins[name] for name, done in epochs.items() if len(done) == 1}
+    went_on = [name for name, done in epochs.items() if len(done) == 3 and begins[name] in short]
+    assert went_on, "no promoted trial begins with the epoch of the one it comes from"
+    assert resolve.resolve("atat", str(best)).run.epochs == 3
+
+
+@pytest.mark.slow
+def test_bayesian_search_ends_with_a_best(tmp_path):
+    best = tuning.tune("atat", tuner="bayesian", trials=4, directory=tmp_path, name="bayes", quiet=True, **SMALL)
+    table = rows(tmp_path / "bayes" / "trials.csv")
+    assert [row["status"] for row in table] == ["COMPLETED"] * 4
+    assert len({row["learning_rate"] for row in table}) == 4
+    winner = max(table, key=lambda row: float(row["score"]))
+    assert resolve.resolve("atat", str(best)).run.learning_rate == pytest.approx(float(winner["learning_rate"]))
+
+
+@pytest.mark.slow
 def test_a_dead_worker_stops_neither_the_other_nor_the_chief(tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
