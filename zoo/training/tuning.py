@@ -159,7 +159,8 @@ def _trial(search, trial, model: str, flat: dict, root: Path, quiet: bool) -> di
         run = fit(model, resume=path, epochs=epochs, quiet=True)
     else:
         settled = flat | values | {"epochs": epochs, "runs": str(root / "runs"), "name": path.name}
-        run = fit(model, quiet=True, **(settled | {"evaluate": False, "export": False}))
+        single = {"evaluate": False, "export": False, "members": 1}
+        run = fit(model, quiet=True, **(settled | single))
     best = read_state(run.path)["best"]
     seconds = round(time.monotonic() - started, 1)
     _append(root / "trials.csv", trial.trial_id, "COMPLETED", best, epochs, seconds, trial, flat)
