@@ -39,7 +39,7 @@ EXAMPLES = {
         },
         "all_mlp_rest_frame": {
             "objective": "all", "features": True, "tabular": "mlp", "rest_frame": True, "absolute_flux": True,
-            "rest_fluxes": ["0", "1"], "rest_times": ["2"],
+            "rest_fluxes": ["0", "1"], "rest_times": ["2"], "mlp_dropout": 0.0, "mlp_input_dropout": 0.0,
         },
         "combined": {"objective": "lc", "combine_tokens": True},
         "combined_first": {"objective": "all", "combine_tokens": True, "combine_read": "first", "missing": "median"},
