@@ -219,7 +219,15 @@ class Examples:
         self.directory, self.spec = directory, spec
         self.indices = np.asarray(indices, "int64")
         self.labels = spec.labels.index(directory.index["class_id"][self.indices])
-        self._group = DerivedGroup(directory, spec.feature_group) if spec.feature_group else None
+        # A converted model states no version of its features.
+        version = spec.feature_version or None
+        self._group = DerivedGroup(directory, spec.feature_group, version) if spec.feature_group else None
+        if self._group is not None and version and tuple(self._group.days) != spec.feature_days:
+            raise DataError(
+                f"{directory.path}: derived group {spec.feature_group!r} is of other days than the model was trained "
+                f"on. Valid: {', '.join(f'{day:g}' for day in spec.feature_days)}. "
+                f"Received: {', '.join(f'{day:g}' for day in self._group.days)}"
+            )
         if self._group is not None and tuple(self._group.columns) != spec.features:
             raise DataError(
                 f"{directory.path}: derived group {spec.feature_group!r} has other columns than the model was "

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 from keras import ops
 
-from tfrecords.errors import DataError
+from tfrecords.errors import DataError, UsageError
 from zoo.tasks import base
 from zoo.tasks.classify import weighted_logits
 from zoo.training import bundle as bundles
@@ -56,6 +56,8 @@ def run(settled, path: Path | None, quiet: bool) -> Run:
 
     options = settled.run
     directory, spec, splits = loop.open_data(settled)
+    if options.member_folds and not directory.info.folds:
+        raise UsageError("--member-folds: the data set has no folds; convert it with --folds K. Received: none")
     if path is None:
         path = start.start(settled, directory, spec, splits)
     members = [_member(settled, path, number, directory.info.folds, quiet) for number in range(options.members)]

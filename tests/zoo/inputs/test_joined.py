@@ -63,6 +63,10 @@ def test_what_does_not_fit_is_refused(records, train, tmp_path):
         extra(records, _under(train, survey="elsewhere"), 1)
     with pytest.raises(DataError, match="static columns.*Received: hostgal_photoz"):
         extra(records, _under(train, record_static=("x",)), 1)
+    for changes, message in (({"feature_version": "2"}, "another version"), ({"feature_days": (1.0,)}, "other days")):
+        spec = dataclasses.replace(train.spec, **changes)
+        with pytest.raises(DataError, match=message):
+            data.Examples(train.directory, train.indices, spec)
     sample = loop.sample_directory()
     with pytest.raises(DataError, match="folds.*Valid: 2 folds. Received: 5"):
         extra(sample, train, 1)
