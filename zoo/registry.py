@@ -71,6 +71,8 @@ class ModelInfo:
         Names of the computed features in order.
     feature_days : tuple of float
         Days at which the features are known.
+    nodes : tuple of str
+        Nodes of the taxonomy in level order where the loss is hierarchical; empty otherwise.
     """
 
     classes: tuple[str, ...] = ()
@@ -78,6 +80,12 @@ class ModelInfo:
     static: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     feature_days: tuple[float, ...] = ()
+    nodes: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What a head of a classifier has one logit for: the taxonomy's nodes if there are any, else the classes."""
+        return self.nodes or self.classes
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelInfo:

@@ -1,6 +1,7 @@
 """The named tensors that models take: one table for pipeline, models, export and tests.
 
-Dimensions: batch, time (packed rows), band, slot (rows of one band), static, feature. Values under a False
+Dimensions: batch, time (packed rows), band, slot (rows of one band), step (of a regular grid), static, feature.
+Values under a False
 mask are 0. ``zoo/inputs/README.md`` explains every tensor.
 """
 
@@ -25,6 +26,13 @@ VIEWS = {
         "grid_flux_err": (("batch", "band", "slot"), "float32"),
         "pack_index": (("batch", "time"), "int32"),
         "mask": (("batch", "time"), "bool"),
+    },
+    "grid": {
+        "time": (("batch", "step"), "float32"),
+        "flux": (("batch", "step", "band"), "float32"),
+        "flux_err": (("batch", "step", "band"), "float32"),
+        "observed": (("batch", "step", "band"), "bool"),
+        "mask": (("batch", "step"), "bool"),
     },
 }
 """Tensors of the light-curve part of each view: dimensions and dtype."""
@@ -55,7 +63,7 @@ def sizes(info: ModelInfo) -> dict[str, int]:
     return {"band": len(info.bands), "static": len(info.static), "feature": len(info.features)}
 
 
-def example(view: str, parts, info: ModelInfo, batch: int = 2, time: int = 1, slot: int = 1):
+def example(view: str, parts, info: ModelInfo, batch: int = 2, time: int = 1, slot: int = 1, step: int = 1):
     """Give a batch of empty objects, enough to build a model.
 
     Returns
@@ -63,7 +71,7 @@ def example(view: str, parts, info: ModelInfo, batch: int = 2, time: int = 1, sl
     dict of str to numpy array
         Zeros; the mask is False everywhere.
     """
-    length = {"batch": batch, "time": time, "slot": slot, **sizes(info)}
+    length = {"batch": batch, "time": time, "slot": slot, "step": step, **sizes(info)}
     return {
         name: np.zeros([length[axis] for axis in axes], dtype) for name, (axes, dtype) in tensors(view, parts).items()
     }

@@ -7,13 +7,17 @@ import numpy as np
 SET_VIEWS = ("packed_by_band",)
 """Views whose rows are a set: their order carries no meaning."""
 
+ROWS = ("time", "flux", "flux_err", "band", "mask", "pack_index", "observed")
+"""Tensors whose second axis is rows or steps."""
+
 
 def pad(view: str, inputs: dict, rows: int = 7, slots: int = 3) -> dict:
     """Add masked rows, and empty slots where the view has a grid."""
     result = dict(inputs)
-    for name in ("time", "flux", "flux_err", "band", "mask", "pack_index"):
+    for name in ROWS:
         if name in inputs:
-            result[name] = np.pad(inputs[name], [(0, 0), (0, rows)])
+            free = [(0, 0)] * (inputs[name].ndim - 2)
+            result[name] = np.pad(inputs[name], [(0, 0), (0, rows), *free])
     if view == "packed_by_band":
         old = inputs["grid_time"].shape[2]
         for name in ("grid_time", "grid_flux", "grid_flux_err"):
@@ -33,7 +37,8 @@ def poison(view: str, inputs: dict, rng) -> dict:
 
     for name in ("time", "flux", "flux_err"):
         if name in inputs:
-            result[name] = spoil(inputs[name], ~mask)
+            steps = inputs[name].ndim == 3
+            result[name] = spoil(inputs[name], ~inputs["observed"] if steps else ~mask)
     if "band" in inputs:
         other = rng.integers(0, inputs["band"].max() + 1, mask.shape)
         result["band"] = np.where(mask, inputs["band"], other).astype("int32")
@@ -53,7 +58,7 @@ def permute(inputs: dict, rng) -> dict:
     """Shuffle the rows of every object, masked ones among them."""
     order = rng.permuted(np.tile(np.arange(inputs["mask"].shape[1]), (len(inputs["mask"]), 1)), axis=1)
     result = dict(inputs)
-    for name in ("time", "flux", "flux_err", "band", "mask", "pack_index"):
+    for name in ROWS:
         if name in inputs:
             result[name] = np.take_along_axis(inputs[name], order, axis=1)
     return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from zoo.inputs import transforms
+from zoo.inputs import grid, transforms
 from zoo.inputs.transforms import LightCurves
 
 
@@ -59,13 +59,15 @@ def packed_by_band(curves: LightCurves, bands: int) -> dict:
     }
 
 
-def build(view: str, curves: LightCurves, bands: int) -> dict:
+def build(view: str, curves: LightCurves, bands: int, config) -> dict:
     """Give the light-curve tensors of a view by name, see ``zoo.views.VIEWS``."""
     if view == "packed":
         return packed(curves)
     if view == "packed_by_band":
         return packed_by_band(curves, bands)
-    raise ValueError(f"Unknown view. Valid: packed, packed_by_band. Received: {view!r}")
+    if view == "grid":
+        return grid.build(curves, bands, config)
+    raise ValueError(f"Unknown view. Valid: packed, packed_by_band, grid. Received: {view!r}")
 
 
 def static_values(static, rules: dict[int, list[float]]):

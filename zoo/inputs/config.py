@@ -33,6 +33,18 @@ class InputConfig:
         its own.
     drop_fraction : float
         In training only, the largest random share of an object's observations that is dropped.
+    grid_start : float
+        View ``grid``: the first step is the first kept observation, or so many days from the model's zero of time
+        if that is later.
+    grid_step : float
+        View ``grid``: days between steps.
+    grid_steps : int
+        View ``grid``: most steps; what comes later is dropped.
+    grid_fill : {"linear", "none"}
+        View ``grid``: interpolate each band linearly between its observations (0 outside of them, and in bands
+        with one observation), or put each observation into the nearest step.
+    grid_clip : bool
+        View ``grid``: raise negative interpolated fluxes to 0.
     missing_rules : bool
         Turn the sentinels that the data set's info declares into missing values.
     static_columns : list of str, optional
@@ -49,6 +61,11 @@ class InputConfig:
     truncate: Literal["none", "choice", "uniform"] = "none"
     truncate_days: list[float] = dataclasses.field(default_factory=lambda: [8.0, 128.0, 2048.0])
     drop_fraction: float = 0.0
+    grid_start: float = -70.0
+    grid_step: float = 3.0
+    grid_steps: int = 50
+    grid_fill: Literal["linear", "none"] = "linear"
+    grid_clip: bool = False
     missing_rules: bool = True
     static_columns: list[str] | None = None
     feature_group: str = "features"
@@ -58,6 +75,10 @@ class InputConfig:
             raise UsageError(f"window_before must be >= 0 days. Received: {self.window_before}")
         if self.max_per_band is not None and self.max_per_band < 2:
             raise UsageError(f"max_per_band must be at least 2. Received: {self.max_per_band}")
+        if not self.grid_step > 0:
+            raise UsageError(f"grid_step must be positive. Received: {self.grid_step}")
+        if self.grid_steps < 1:
+            raise UsageError(f"grid_steps must be at least 1. Received: {self.grid_steps}")
         if not 0 <= self.drop_fraction < 1:
             raise UsageError(f"drop_fraction must lie in [0, 1). Received: {self.drop_fraction}")
         if self.truncate != "none" and not self.truncate_days:

@@ -128,7 +128,7 @@ class Stage:
             )
         inputs = {}
         if "light_curve" in self.parts:
-            inputs |= build.build(self.view, prepared.curves, self.bands)
+            inputs |= build.build(self.view, prepared.curves, self.bands, self.config)
         if "static" in self.parts:
             width = len(self.static_columns)
             inputs["static"] = tf.ensure_shape(prepared.static, [None, width])

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tests.zoo.inputs import ragged
 from zoo import views
 from zoo.inputs import build
+from zoo.inputs.config import InputConfig
 from zoo.registry import ModelInfo
 
 
@@ -55,7 +56,7 @@ def test_packed_by_band(objects):
 def test_no_observation_gives_one_masked_slot(name):
     empty = ragged.to_curves([{key: value[:0] for key, value in ragged.make_objects(0)[0].items()}] * 2)
     info = ModelInfo(bands=tuple("abcd"))
-    view = build.build(name, empty, ragged.BANDS)
+    view = build.build(name, empty, ragged.BANDS, InputConfig())
     example = views.example(name, ("light_curve",), info)
     assert {key: (tuple(value.shape), value.dtype.name) for key, value in view.items()} == {
         key: (value.shape, value.dtype.name) for key, value in example.items()
@@ -65,7 +66,7 @@ def test_no_observation_gives_one_masked_slot(name):
 
 @pytest.mark.parametrize("name", list(views.VIEWS))
 def test_tensors_are_those_of_the_table(name):
-    view = build.build(name, ragged.to_curves(ragged.make_objects(0)), ragged.BANDS)
+    view = build.build(name, ragged.to_curves(ragged.make_objects(0)), ragged.BANDS, InputConfig())
     table = views.tensors(name, ("light_curve",))
     assert {key: (len(axes), kind) for key, (axes, kind) in table.items()} == {
         key: (len(value.shape), value.dtype.name) for key, value in view.items()
@@ -74,7 +75,7 @@ def test_tensors_are_those_of_the_table(name):
 
 def test_an_unknown_view_is_named():
     with pytest.raises(ValueError, match="packed_by_band.*Received: 'folded_twice'"):
-        build.build("folded_twice", ragged.to_curves(ragged.make_objects(0)), ragged.BANDS)
+        build.build("folded_twice", ragged.to_curves(ragged.make_objects(0)), ragged.BANDS, InputConfig())
 
 
 def test_declared_sentinels_become_missing():

@@ -44,7 +44,7 @@ class Atat(keras.Model):
         self.width = config.num_heads * config.head_dim
         policy = self.dtype_policy
         shared = {"initializer": config.initializer, "dtype": policy}
-        head = {"classes": len(info.classes), **shared}
+        head = {"classes": len(info.outputs), **shared}
         if config.uses("light_curve"):
             self.flux_scale = FluxScale(config.flux_transform, config.flux_scale, name="flux_scale")
             self.tokens = BandTokens(self._time_encoding(), self._channels(), name="tokens", **shared)
