@@ -1,8 +1,7 @@
 """The named tensors that models take: one table for pipeline, models, export and tests.
 
 Dimensions: batch, time (packed rows), band, slot (rows of one band), step (of a regular grid), static, feature.
-Values under a False
-mask are 0. ``zoo/inputs/README.md`` explains every tensor.
+Values under a False mask are 0. ``zoo/inputs/README.md`` explains every tensor.
 """
 
 from __future__ import annotations
