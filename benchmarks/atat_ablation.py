@@ -4,14 +4,14 @@
 
 Every row takes one thing away from the preset, or adds one; all train the same number of steps. Needs records with
 computed features (``python -m data_tools.features DIR``), and re-simulated copies (``python -m data_tools.resimulate``)
-with their features. Runs that are in FOLDER already are not trained again, so the command can be repeated. The table
-goes to FOLDER/ablation.csv as it grows, and to the screen.
+with their features. Every other flag of ``zoo.fit`` goes to all runs, for instance a smaller network. Runs that are in
+FOLDER already are not trained again, so the command can be repeated. The table goes to FOLDER/ablation.csv as it
+grows, and to the screen.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
@@ -22,19 +22,19 @@ from sklearn.metrics import f1_score, log_loss
 VARIANTS = {
     "the preset": {},
     "flux not compressed": {"flux_transform": "none"},
-    "no flux error as input": {"use_flux_err": "false"},
-    "no observations dropped": {"drop_fraction": "0"},
-    "random truncation": {"truncate": "uniform", "truncate_days": "8,2048"},
+    "no flux error as input": {"use_flux_err": False},
+    "no observations dropped": {"drop_fraction": 0.0},
+    "random truncation": {"truncate": "uniform", "truncate_days": [8.0, 2048.0]},
     "no re-simulated copies": {"extra_share": None, "extra_data": None},
-    "no averaged weights": {"weight_average": "0"},
-    "no label smoothing": {"label_smoothing": "0"},
+    "no averaged weights": {"weight_average": 0.0},
+    "no label smoothing": {"label_smoothing": 0.0},
     "balanced sampling": {"sampling": "balanced", "extra_share": None},
-    "no computed features": {"features": "false", "rest_frame": "false"},
-    "no rest-frame columns": {"rest_frame": "false"},
-    "no absolute flux": {"absolute_flux": "false"},
+    "no computed features": {"features": False, "rest_frame": False},
+    "no rest-frame columns": {"rest_frame": False},
+    "no absolute flux": {"absolute_flux": False},
     "tabular transformer": {"tabular": "transformer"},
-    "no light-curve branch": {"objective": "tab", "absolute_flux": "false"},
-    "no metadata": {"metadata": "false", "rest_frame": "false", "absolute_flux": "false"},
+    "no light-curve branch": {"objective": "tab", "absolute_flux": False},
+    "no metadata": {"metadata": False, "rest_frame": False, "absolute_flux": False},
 }
 SPLITS = ("validation", "test")
 
@@ -44,16 +44,20 @@ def train(options, variant: str, seed: int) -> Path:
     name = f"{variant.replace(' ', '-')}-seed{seed}"
     path = options.out / "atat" / name
     if not (path / "bundle" / "bundle.json").is_file():
-        flags = {"data": options.data, "extra_data": options.extra_data, "epochs": options.epochs, "seed": seed,
-                 "steps_per_epoch": options.steps, "fold": options.fold, "members": 1, "calibrate": "heads",
-                 "runs": options.out, "name": name, "evaluate": "false", "export": "false"}  # fmt: skip
+        import keras
+
+        import zoo
+
+        flags = {"data": str(options.data), "extra_data": options.extra_data and str(options.extra_data),
+                 "epochs": options.epochs, "steps_per_epoch": options.steps, "batch_size": options.batch_size,
+                 "seed": seed, "fold": options.fold, "members": 1, "calibrate": "heads", "runs": str(options.out),
+                 "name": name, "evaluate": False, "export": False}  # fmt: skip
         flags |= VARIANTS[variant]
-        flags = {key: value for key, value in flags.items() if value is not None}
-        words = [word for key, value in flags.items() for word in (f"--{key.replace('_', '-')}", str(value))]
-        command = [sys.executable, "-m", "zoo.fit", "--model", "atat", "--preset", "plasticc", "--quiet"]
         if path.exists():
             sys.exit(f"{path}: unfinished; remove it to train it again")
-        subprocess.run([*command, *words], check=True, stdout=subprocess.DEVNULL)
+        flags = {key: value for key, value in flags.items() if value is not None}
+        zoo.fit("atat", "plasticc", arguments=options.rest, quiet=True, **flags)
+        keras.backend.clear_session()
     return path
 
 
@@ -146,10 +150,11 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="where the runs are kept")
     parser.add_argument("--fold", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=30, help="steps an epoch")
+    parser.add_argument("--steps", type=int, default=50, help="steps an epoch")
+    parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", help="comma-separated variants")
-    options = parser.parse_args()
+    options, options.rest = parser.parse_known_args()
     chosen = options.only.split(",") if options.only else list(VARIANTS)
     if options.extra_data is None:
         chosen = [name for name in chosen if name != "no re-simulated copies"]
