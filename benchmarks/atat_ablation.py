@@ -52,10 +52,10 @@ def train(options, variant: str, seed: int) -> Path:
                  "epochs": options.epochs, "steps_per_epoch": options.steps, "batch_size": options.batch_size,
                  "seed": seed, "fold": options.fold, "members": 1, "calibrate": "heads", "runs": str(options.out),
                  "name": name, "evaluate": False, "export": False}  # fmt: skip
+        # None stands here for no copies, and not for what the preset says.
         flags |= VARIANTS[variant]
         if path.exists():
             sys.exit(f"{path}: unfinished; remove it to train it again")
-        flags = {key: value for key, value in flags.items() if value is not None}
         zoo.fit("atat", "plasticc", arguments=options.rest, quiet=True, **flags)
         keras.backend.clear_session()
     return path
