@@ -73,7 +73,7 @@ def test_the_table_as_a_file(directory, tmp_path, suffix, capsys):
     if suffix == ".json":
         found = json.loads(path.read_text())
     elif suffix == ".csv":
-        found = list(csv.DictReader(path.open()))
+        found = list(csv.DictReader(path.read_text().splitlines()))
     else:
         found = pd.read_parquet(path).to_dict("records")
     for row, expected in zip(found, stats.summarise(directory), strict=True):
