@@ -75,7 +75,7 @@ class _Table:
 
 
 def run(name: str, preset: str, settled, out: Path, days=DAYS, quiet: bool = True) -> dict[str, Any]:
-    """Train the trees of every day and write predictions and report.
+    """Train the trees of every day and write their predictions, from which a report can be drawn.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def run(name: str, preset: str, settled, out: Path, days=DAYS, quiet: bool = Tru
     settled : object with ``run``, ``inputs``, ``selection``
         See `zoo.training.resolve.common`; of the run's options data, fold and seed count.
     out : Path
-        Directory of the run; gets ``report/``.
+        Directory of the run; gets ``report/predictions_by_day.parquet`` and ``report/report_config.json``.
     days : sequence of float
         Evaluation days; infinity is the whole light curve. A day has the features of the last day of the group that
         is not after it.
@@ -184,7 +184,6 @@ def _observations(directory, examples, days) -> dict[float, np.ndarray]:
 def _write(name, preset, settled, out, directory, examples, probabilities) -> None:
     import pandas as pd
 
-    from zoo.reports.classify import write_report
     from zoo.reports.predictions import by_day
 
     spec = examples.spec
@@ -217,4 +216,3 @@ def _write(name, preset, settled, out, directory, examples, probabilities) -> No
             "split": "test",
         },
     )
-    write_report(out)

@@ -91,8 +91,9 @@ def compare(
         if table.get(contender.key, {}).get("status") == "finished":
             continue
         if not quiet:
-            label = " ".join(filter(None, [contender.model, contender.preset, contender.place.rpartition("-")[2]]))
-            print(f"[{number}/{len(rows)}] {label}", file=sys.stderr, flush=True)
+            fold = "" if contender.fold is None else f", fold {contender.fold}"
+            label = f"[{number}/{len(rows)}] {contender.model} {contender.preset}{fold}"
+            print(label, file=sys.stderr, flush=True)
         _enter(out, contender, *_compete(contender, out, quiet))
     table = _read(out)
     index = _write_page(out, table)
@@ -150,19 +151,21 @@ def _compete(contender: Contender, out: Path, quiet: bool) -> tuple[str, dict]:
     """Run a contender in a process of its own: what one leaves behind, or breaks, is no other's concern."""
     context = multiprocessing.get_context("spawn")
     receiving, sending = context.Pipe(duplex=False)
-    process = context.Process(target=child, args=(contender, out, quiet, os.getpid(), sending), daemon=True)
+    # Not as a daemon: trees share their work out, which a daemon may not.
+    process = context.Process(target=child, args=(contender, out, quiet, os.getpid(), sending))
     process.start()
     sending.close()
     try:
         status, found = receiving.recv()
+        process.join(timeout=60)
     except EOFError:
         process.join()
         status, found = "failed", f"its process died with code {process.exitcode} (killed, or out of memory)"
     finally:
         receiving.close()
-        process.join(timeout=30)
         if process.is_alive():
             process.kill()
+            process.join()
     return status, {"reason": found} if status == "failed" else found
 
 

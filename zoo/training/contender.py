@@ -75,30 +75,32 @@ class _Clock:
 
     def __init__(self, path: Path) -> None:
         self._path, self._done = path, threading.Event()
-        try:
-            self._before = float(json.loads(path.read_text("utf-8"))["seconds"])
-        except (OSError, ValueError, KeyError, TypeError):
-            self._before = 0.0
-
-    @property
-    def seconds(self) -> float:
-        return self._before + time.monotonic() - self._started
 
     def __enter__(self) -> _Clock:
-        self._started = time.monotonic()
+        self._before, self._started = elapsed(self._path), time.monotonic()
         self._thread = threading.Thread(target=self._tick, daemon=True)
         self._thread.start()
         return self
 
     def _tick(self) -> None:
         while not self._done.wait(1.0):
-            files.write_json(self._path, {"seconds": self.seconds})
+            self._write()
+
+    def _write(self) -> None:
+        files.write_json(self._path, {"seconds": self._before + time.monotonic() - self._started})
 
     def __exit__(self, *error) -> None:
         self._done.set()
         self._thread.join()
-        self.total = self.seconds
-        files.write_json(self._path, {"seconds": self.total})
+        self._write()
+
+
+def elapsed(clock: Path) -> float:
+    """Give the seconds that a run's clock shows; 0 where it has not started."""
+    try:
+        return float(json.loads(clock.read_text("utf-8"))["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
 
 
 def compete(contender: Contender, out: Path, quiet: bool) -> dict[str, Any]:
@@ -118,12 +120,15 @@ def compete(contender: Contender, out: Path, quiet: bool) -> dict[str, Any]:
         ``macro_f1``, ``log_loss``, ``weighted_log_loss`` of the whole light curves, ``epochs``, ``parameters``,
         ``light_curves_per_second``, ``training_seconds``; None where a baseline has no such thing.
     """
+    from zoo.reports.classify import write_report
+
     path = out / contender.place
     if contender.is_baseline:
         settled = resolve.common(contender.flags)
         shutil.rmtree(path, ignore_errors=True)
         found = {"epochs": None, "parameters": None}
         found |= baselines.run(contender.model, contender.preset, settled, path, quiet=quiet)
+        write_report(path)
         return found | _headline(path)
     run = _trained(contender, path, quiet)
     run.evaluate(quiet=quiet)
@@ -133,7 +138,7 @@ def compete(contender: Contender, out: Path, quiet: bool) -> dict[str, Any]:
         "epochs": _epochs(path),
         "parameters": int(size),
         "light_curves_per_second": rate(run),
-        "training_seconds": _Clock(path.with_name(f"{path.name}.{_CLOCK}"))._before,
+        "training_seconds": elapsed(path.with_name(f"{path.name}.{_CLOCK}")),
     } | _headline(path)
 
 
