@@ -3,10 +3,10 @@
     python benchmarks/light_curve_models.py [--models A,B] [--rounds 3] [--json FILE]
 
 Needs the extra ``bench``. Each model and its twin (``torch_light_curve_models.py``, whose numbers of weights are
-checked against the published ones) get the same random arrays in the same batches, float32, 2 threads, and take turns.
-Training is one step of Adam with the model's loss; inference is one forward pass. Light curves of the view ``grid`` have
-50 steps, half of the points observed; those of ``packed`` Poisson(108) observations, padded to the longest of a batch.
-A model that is not registered is named and left out.
+checked against the published ones) get the same random arrays in the same batches, float32, 2 threads, and take
+turns. Training is one step of Adam with the model's loss; inference is one forward pass. Light curves of the view
+``grid`` have 50 steps, half of the points observed; those of ``packed`` Poisson(108) observations, padded to the longest
+of a batch. A model that is not registered is named and left out.
 """
 
 from __future__ import annotations
@@ -204,10 +204,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", help=f"comma-separated, of {', '.join(ENTRIES)}")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2, help="of each; one where other processes take the cores")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
-    torch.set_num_threads(2)
-    tf.config.threading.set_intra_op_parallelism_threads(2)
+    torch.set_num_threads(options.threads)
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     rows = {}
     for name in options.models.split(",") if options.models else ENTRIES:
         if name not in ENTRIES:
@@ -220,8 +221,10 @@ def main() -> None:
     print("| model | weights | twin's | training/s | twin's | ratio | inference/s | twin's | ratio |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for name, row in rows.items():
-        cells = [f"{row[f'{what}_zoo']:.0f} | {row[f'{what}_twin']:.0f} | {row[f'{what}_zoo'] / row[f'{what}_twin']:.2f}"
-                 for what in ("train", "infer")]  # fmt: skip
+        cells = []
+        for what in ("train", "infer"):
+            ours, twin = row[f"{what}_zoo"], row[f"{what}_twin"]
+            cells.append(f"{ours:.0f} | {twin:.0f} | {ours / twin:.2f}")
         print(f"| {name} | {row['weights']:,} | {row['twin_weights']:,} | {' | '.join(cells)} |")
     if options.json:
         with open(options.json, "w", encoding="utf-8") as stream:

@@ -32,6 +32,7 @@ def _rows(out):
     return list(csv.DictReader((out / "table.csv").read_text().splitlines()))
 
 
+@pytest.mark.slow
 def test_trees_are_those_of_scikit_learn_on_the_features_of_the_day(records, tmp_path):
     from sklearn.ensemble import RandomForestClassifier
 
@@ -59,6 +60,7 @@ def test_trees_are_those_of_scikit_learn_on_the_features_of_the_day(records, tmp
     assert (table[table["day"] == 1.0]["observations"] >= 1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", baselines.BASELINES)
 def test_the_same_seed_gives_the_same_trees(name, records, tmp_path):
     tables = []
