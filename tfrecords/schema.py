@@ -13,7 +13,8 @@ A record is one ``tf.train.Example``. Arrays are one little-endian byte string e
 ``lc/flux_err``      f4 [L], one standard deviation, positive
 ``lc/flags``         u1 [L], sum of FLAG_DETECTED, FLAG_TRIGGER, FLAG_SATURATED, FLAG_UNKNOWN
 ``static``           f4 [S], one value a static column of the data set
-``target/<name>``    f8, any length: usable as a target, never as an input
+``target/<name>``    f8, any length: usable as a target, never as an input; with the name of a light-curve column
+                     (``target/flux``) f8 [L], a value a row, for instance the noiseless flux
 ``spectrum/...``     ``wavelength`` (angstrom, increasing), ``flux``, ``ivar``: f4 [W]
 ``stamps``           f4 [A, H, W, C], with ``stamps/shape`` int64 [4], ``stamps/time`` f8 [A] (MJD) and
                      ``stamps/metadata`` f4 [A, M]
@@ -104,7 +105,7 @@ class Record:
     static : numpy.ndarray or None
         f4 [S], in the order of the data set's static columns.
     targets : dict of str to numpy.ndarray
-        f8, one-dimensional.
+        f8, one-dimensional; one that has the name of a light-curve column has a value for each of its rows.
     spectrum : Spectrum or None
     stamps : Stamps or None
     """
@@ -287,6 +288,9 @@ def validate(record: Record) -> list[str]:
         problems += _validate_values("static", record.static)
     for name, value in record.targets.items():
         problems += _validate_values(f"target/{name}", value)
+        rows = len(record.lc) if record.lc is not None else 0
+        if name in _LC_TYPES and len(value) != rows:
+            problems.append(f"key 'target/{name}' has a value a row, {rows}. Received: {len(value)} values")
     if record.spectrum is not None:
         problems += _validate_spectrum(record.spectrum)
     if record.stamps is not None:

@@ -21,6 +21,7 @@ _FUNCTIONS = {
     "export": "zoo.training.saved_model:export",
     "parity": "zoo.parity:parity",
     "convert": "zoo.convert:convert",
+    "compare": "zoo.training.compare:compare",
     "tune": "zoo.training.tuning:tune",
 }
 

@@ -97,21 +97,11 @@ def _runs(options, rest):
 
 def _folds(options, rest) -> list[int]:
     from tfrecords.reader import RecordDirectory
-    from zoo.training import loop, resolve
+    from zoo.training import loop, resolve, start
 
     settled = resolve.resolve(options.model, options.preset, options.config, rest)
-    count = RecordDirectory(settled.run.data or loop.sample_directory()).info.folds
-    if not count:
-        raise UsageError("--folds: the data set has no folds; convert it with --folds K. Received: none")
-    if options.folds == "all":
-        return list(range(count))
-    try:
-        folds = [int(item) for item in options.folds.split(",")]
-    except ValueError:
-        folds = [-1]
-    if any(not 0 <= fold < count for fold in folds) or len(set(folds)) != len(folds):
-        raise UsageError(f"--folds: valid are all, or different numbers 0..{count - 1}. Received: {options.folds!r}")
-    return folds
+    info = RecordDirectory(settled.run.data or loop.sample_directory()).info
+    return start.chosen_folds(info.folds, options.folds)
 
 
 if __name__ == "__main__":

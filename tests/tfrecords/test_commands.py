@@ -162,7 +162,7 @@ def test_embedded_sample_is_sound(capsys):
     assert _check(sample_path(), capsys, "--deep")[0] == 0
 
 
-@pytest.mark.parametrize("module", ["tfrecords.check", "tfrecords.show"])
+@pytest.mark.parametrize("module", ["tfrecords.check", "tfrecords.show", "tfrecords.stats"])
 def test_help_is_fast_and_light(module):
     code = (
         f"import sys, runpy; sys.argv = ['x', '--help']\n"

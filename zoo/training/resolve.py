@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import hparams as preset_files
@@ -61,8 +62,8 @@ class Resolved:
         return "\n".join(lines) + "\n" + origin
 
 
-def parser(model: str, prog: str = "python -m zoo.fit"):
-    """Give the jsonargparse parser of all options of a model's run, in groups."""
+def parser(model: str | None, prog: str = "python -m zoo.fit"):
+    """Give the jsonargparse parser of all options of a model's run, in groups; of those of any run without a model."""
     import jsonargparse
 
     class Parser(jsonargparse.ArgumentParser):
@@ -73,23 +74,42 @@ def parser(model: str, prog: str = "python -m zoo.fit"):
         def error(self, message, ex=None):
             raise UsageError(_readable(message, model))
 
-    entry = registry.get(model)
     result = Parser(prog=prog, add_help=False, allow_abbrev=False)
-    for theclass in (RunConfig, SelectionConfig, InputConfig, entry.config):
+    for theclass in (RunConfig, SelectionConfig, InputConfig, *_own(model)):
         result.add_class_arguments(theclass)
     return result
 
 
-def _readable(message: str, model: str) -> str:
+def _own(model: str | None) -> tuple[type, ...]:
+    return () if model is None else (registry.get(model).config,)
+
+
+def common(arguments) -> SimpleNamespace:
+    """Settle what runs of all models have in common, from flags alone: ``inputs``, ``selection`` and ``run``.
+
+    Raises
+    ------
+    UsageError
+        For an unknown key, one of a model, a value of the wrong type, or one out of range.
+    """
+    reader = parser(None)
+    parsed = reader.parse_object(_flags(reader, arguments)).as_dict()
+    return SimpleNamespace(
+        **{section: kind(**{field.name: parsed[field.name] for field in dataclasses.fields(kind)})
+           for section, kind in SECTIONS.items()}
+    )  # fmt: skip
+
+
+def _readable(message: str, model: str | None) -> str:
     """Take the library's message apart: closest key for an unknown one, without its internal lines."""
     message = re.sub(r"\s+", " ", re.sub(r"\x1b\[[0-9;]*m", "", str(message))).strip()
-    keys = [field.name for kind in (*SECTIONS.values(), registry.get(model).config)
+    keys = [field.name for kind in (*SECTIONS.values(), *_own(model))
             for field in dataclasses.fields(kind)]  # fmt: skip
     unknown = re.search(r"[Uu]nrecognized arguments?: --?([\w-]+)", message)
     unknown = unknown or re.search(r"(?:Key|key|[Oo]ption) ['\"]([\w.]+)['\"] is not", message)
     if unknown:
         key = unknown[1].replace("-", "_")
-        return registry.unknown("option", key, keys, f"python -m zoo.fit --model {model} --help")
+        return registry.unknown("option", key, keys, f"python -m zoo.fit --model {model or 'NAME'} --help")
     wrong = re.search(r'Parser key "(\w+)": (.*?)\.? Got value: (.*)', message)
     if wrong:
         expected = re.sub(r"<class '(\w+)'>|typing\.", r"\1", wrong[2])

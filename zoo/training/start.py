@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords.errors import DataError
+from tfrecords.errors import DataError, UsageError
 from zoo.training import files
 from zoo.training.resolve import Resolved
 from zoo.training.run import CONFIG, new_directory, read_config
@@ -27,6 +27,21 @@ def start(settled: Resolved, directory, spec, splits, parent: Path | None = None
     files.write_text(path / "class_composition.csv", "\n".join(rows) + "\n")
     files.write_text(path / "objects.csv", _objects(directory, options.fold, splits))
     return path
+
+
+def chosen_folds(count: int, text: str) -> list[int]:
+    """Read which of the folds of a data set are meant: ``all``, or different numbers with commas."""
+    if not count:
+        raise UsageError("--folds: the data set has no folds; convert it with --folds K. Received: none")
+    if text == "all":
+        return list(range(count))
+    try:
+        folds = [int(item) for item in text.split(",")]
+    except ValueError:
+        folds = [-1]
+    if any(not 0 <= fold < count for fold in folds) or len(set(folds)) != len(folds):
+        raise UsageError(f"--folds: valid are all, or different numbers 0..{count - 1}. Received: {text!r}")
+    return folds
 
 
 def _objects(directory, fold, splits) -> str:

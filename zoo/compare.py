@@ -1,0 +1,56 @@
+"""Compare classifiers on one data set: ``python -m zoo.compare --models NAME,NAME --data DIR``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from tfrecords import command
+from tfrecords.errors import UsageError
+
+EPILOG = """examples:
+  python -m zoo.compare --models atat,random_forest,gradient_boosting --data DIR --epochs 20
+  python -m zoo.compare --models atat:plasticc_lc,atat:plasticc_lc_md --data DIR --folds all --seed 1
+random_forest and gradient_boosting train on the computed features (python -m data_tools.features DIR) of every
+evaluation day; NAME:features_metadata adds the static columns. All other flags go to every fit alike: they are
+options of `python -m zoo.fit --model NAME --help` that all the models have. Rows are written as they are
+finished; the same command again keeps them, goes on with what was interrupted and tries again what failed.
+exit code 0: all rows are there; 1: one failed, see its reason in table.csv; 2: wrong usage
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m zoo.compare",
+        description="Train classifiers on the same records, split, folds and budget: one table (CSV, Markdown) and "
+        "macro F1 against days in one figure.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--models", required=True, metavar="A,B:PRESET", help="models, each with a preset or its default"
+    )
+    parser.add_argument("--data", metavar="DIR", help="directory of records (default: the sample)")
+    parser.add_argument("--folds", metavar="all|K,K", help="a row for each fold (default: the first one)")
+    parser.add_argument("--out", default="comparison", metavar="DIR", help="of runs, table and figures (%(default)s)")
+    command.add_common_flags(parser)
+    options, rest = parser.parse_known_args(argv)
+    models = [name.strip() for name in options.models.split(",") if name.strip()]
+    if not models:
+        raise UsageError(f"--models: names with commas. Received: {options.models!r}")
+    from zoo.training.compare import compare
+
+    index, whole = compare(
+        models, options.out, data=options.data, folds=options.folds, arguments=rest, quiet=options.quiet
+    )
+    print(index.read_text("utf-8") if not options.quiet else index)
+    return 0 if whole else 1
+
+
+if __name__ == "__main__":
+    from zoo import quiet
+
+    quiet.silence()
+    command.run(main)

@@ -1,0 +1,258 @@
+"""Several classifiers on the same records, split, folds and budget, in one table that survives a kill."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfrecords.errors import DataError, UsageError
+from zoo import registry
+from zoo.training import baselines, files, resolve
+from zoo.training.contender import TIMED_OBJECTS, Contender, child
+
+TABLE, SETTINGS = "table.csv", "comparison.json"
+COLUMNS = (
+    "model", "preset", "fold", "seed", "status", "macro_f1", "log_loss", "weighted_log_loss", "parameters",
+    "light_curves_per_second", "training_seconds", "epochs", "run", "reason",
+)  # fmt: skip
+OWN = ("runs", "name", "evaluate", "export", "fold")
+"""Options of ``zoo.fit`` that the comparison sets itself."""
+
+NOTES = f"""Scores are of the test split, whole light curves. *Parameters*: trained weights of a network; trees have
+none. *Light curves/s*: whole light curves of at most {TIMED_OBJECTS:,} test objects from records in memory to
+probabilities, input pipeline included, in batches of 256 on the device of the training, the middle of three passes
+after one that compiles; for trees from computed features that are there already, whose own computation is not counted.
+*Training*: wall time from the start of the fit to its end, validation and compilation included, over all starts of a
+run that was interrupted; for trees the fits of all evaluation days."""
+
+
+def compare(
+    models: Sequence[str], out: str | Path, *, data=None, folds: str | None = None, arguments=None, quiet: bool = False
+) -> tuple[Path, bool]:
+    """Train classifiers one after the other and write one table and one report on all.
+
+    Parameters
+    ----------
+    models : sequence of str
+        ``NAME`` or ``NAME:PRESET``: models of the registry, ``random_forest``, ``gradient_boosting`` (presets
+        ``features``, ``features_metadata``).
+    out : path
+        Directory of the comparison. What is finished there is kept, what is not is resumed or done again.
+    data : path, optional
+        Directory of records; the sample that comes with the project when absent.
+    folds : str, optional
+        ``all``, or numbers with commas: one row a model and fold; the first fold when absent.
+    arguments : sequence of str, optional
+        Flags that all fits share, for instance ``--epochs 20 --seed 1``.
+    quiet : bool
+        No progress.
+
+    Returns
+    -------
+    index : Path
+        ``index.md``, beside it ``table.csv`` and ``report/`` with the figures.
+    whole : bool
+        Whether every row that was asked for is finished.
+
+    Raises
+    ------
+    UsageError
+        For an unknown model, preset or flag, or if `out` holds a comparison under other settings.
+    """
+    from tfrecords.reader import RecordDirectory
+    from zoo.training import workers
+    from zoo.training.loop import sample_directory
+    from zoo.training.start import chosen_folds
+
+    workers.refuse("zoo.compare")
+    out = Path(out)
+    arguments = [*(arguments or []), *([] if data is None else ["--data", str(Path(data).resolve())])]
+    shared = resolve.normalise(arguments)
+    taken = [token for token in shared if token.startswith("--") and token[2:] in OWN]
+    if taken:
+        raise UsageError(f"a comparison sets {', '.join(OWN)} itself (folds by --folds). Received: {taken[0]}")
+    contenders = [_named(text, arguments) for text in models]
+    if not contenders:
+        raise UsageError("--models: at least one name is needed. Received: none")
+    common = [item for item in contenders if item.is_baseline]
+    path = resolve.common(arguments).run.data if common else _data_of(contenders[0])
+    directory = RecordDirectory(path or sample_directory())
+    numbers = chosen_folds(directory.info.folds, folds) if folds else [0 if directory.info.folds else None]
+    rows = [Contender(c.model, c.preset, fold, c.arguments, c.preset_file) for fold in numbers for c in contenders]
+    twice = {row.key for row in rows if [each.key for each in rows].count(row.key) > 1}
+    if twice:
+        raise UsageError(f"--models: every model and preset once. Received: {sorted(twice)[0]} twice")
+    _check_settings(out, directory.info.fingerprint, shared)
+    for number, contender in enumerate(rows, start=1):
+        table = _read(out)
+        if table.get(contender.key, {}).get("status") == "finished":
+            continue
+        if not quiet:
+            fold = "" if contender.fold is None else f", fold {contender.fold}"
+            label = f"[{number}/{len(rows)}] {contender.model} {contender.preset}{fold}"
+            print(label, file=sys.stderr, flush=True)
+        _enter(out, contender, *_compete(contender, out, quiet))
+    table = _read(out)
+    index = _write_page(out, table)
+    return index, all(table[row.key]["status"] == "finished" for row in rows)
+
+
+def _named(text: str, arguments) -> Contender:
+    model, _, preset = text.partition(":")
+    if model in baselines.BASELINES:
+        preset = preset or next(iter(baselines.PRESETS))
+        if preset not in baselines.PRESETS:
+            raise UsageError(registry.unknown(f"preset of {model}", preset, baselines.PRESETS))
+        resolve.common(arguments)
+        return Contender(model, preset, None, tuple(arguments))
+    known = [*registry.entries(), *baselines.BASELINES]
+    if model not in registry.entries():
+        raise UsageError(registry.unknown("model", model, known, "python -m zoo.list, and " + ", ".join(known[-2:])))
+    settled = resolve.resolve(model, preset or None, arguments=arguments)
+    return Contender(model, settled.preset, None, tuple(arguments), preset)
+
+
+def _data_of(contender: Contender) -> str | None:
+    preset = contender.preset_file or contender.preset
+    return resolve.resolve(contender.model, preset, arguments=contender.arguments).run.data
+
+
+def _check_settings(out: Path, fingerprint: str, shared: list[str]) -> None:
+    """Keep rows of one directory comparable: same records, same flags."""
+    import json
+
+    flags = dict(zip(shared[::2], shared[1::2], strict=False))
+    # Where the records lie and what computes does not change the numbers.
+    settings = {
+        "fingerprint": fingerprint,
+        "flags": {k: v for k, v in flags.items() if k not in ("--data", "--devices")},
+    }
+    path = out / SETTINGS
+    try:
+        before = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise UsageError(f"--out: an empty or new directory, or one with {SETTINGS}. Received: {out}") from None
+        files.write_json(path, settings)
+        return
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    if before != settings:
+        raise UsageError(
+            f"{out} holds a comparison with other records or flags; name another --out. "
+            f"Valid: {before}. Received: {settings}"
+        )
+
+
+def _compete(contender: Contender, out: Path, quiet: bool) -> tuple[str, dict]:
+    """Run a contender in a process of its own: what one leaves behind, or breaks, is no other's concern."""
+    context = multiprocessing.get_context("spawn")
+    receiving, sending = context.Pipe(duplex=False)
+    # Not as a daemon: trees share their work out, which a daemon may not.
+    process = context.Process(target=child, args=(contender, out, quiet, os.getpid(), sending))
+    process.start()
+    sending.close()
+    try:
+        status, found = receiving.recv()
+        process.join(timeout=60)
+    except EOFError:
+        process.join()
+        status, found = "failed", f"its process died with code {process.exitcode} (killed, or out of memory)"
+    finally:
+        receiving.close()
+        if process.is_alive():
+            process.kill()
+            process.join()
+    return status, {"reason": found} if status == "failed" else found
+
+
+def _read(out: Path) -> dict[tuple, dict]:
+    """Give the rows of the table by model, preset and fold; all values are text."""
+    import csv
+
+    try:
+        with open(out / TABLE, newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        return {(row["model"], row["preset"], row["fold"]): row for row in rows}
+    except FileNotFoundError:
+        return {}
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{out / TABLE}: damaged ({type(error).__name__}: {error})") from None
+
+
+def _enter(out: Path, contender: Contender, status: str, found: dict) -> None:
+    """Put a row at the end of the table, in place of what an earlier try left, and draw everything anew."""
+    from zoo.reports.several import write_comparison
+
+    table = _read(out)
+    table.pop(contender.key, None)
+    places = [out / row["run"] for row in table.values() if row["status"] == "finished"]
+    if status == "finished":
+        try:
+            write_comparison([*places, out / contender.place], out / "report")
+        except DataError as error:
+            status, found = "failed", {"reason": str(error)}
+    row = dict.fromkeys(COLUMNS, "") | {
+        "model": contender.model, "preset": contender.preset, "fold": contender.key[2], "status": status,
+        "seed": _seed(contender), "run": contender.place,
+    }  # fmt: skip
+    row |= {key: _text(value) for key, value in found.items()}
+    table[contender.key] = row
+    _write_table(out, list(table.values()))
+    _write_page(out, table)
+
+
+def _seed(contender: Contender) -> str:
+    if contender.is_baseline:
+        return str(resolve.common(contender.arguments).run.seed)
+    preset = contender.preset_file or contender.preset
+    return str(resolve.resolve(contender.model, preset, arguments=contender.arguments).run.seed)
+
+
+def _text(value) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _write_table(out: Path, rows: list[dict]) -> None:
+    import csv
+    import io
+
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    files.write_text(out / TABLE, text.getvalue())
+
+
+def _write_page(out: Path, table: dict[tuple, dict]) -> Path:
+    """Write ``index.md``: the table for people, how it was measured, the figure, and what failed."""
+    from zoo.reports.write import markdown_table
+
+    def cell(row, name, form):
+        return form.format(float(row[name])) if row[name] else "–"
+
+    header = ("model", "preset", "fold", "macro F1", "log-loss", "weighted log-loss", "parameters",
+              "light curves/s", "training, s", "epochs")  # fmt: skip
+    forms = {
+        "macro_f1": "{:.3f}", "log_loss": "{:.3f}", "weighted_log_loss": "{:.3f}", "parameters": "{:,.0f}",
+        "light_curves_per_second": "{:,.0f}", "training_seconds": "{:,.0f}", "epochs": "{:.0f}",
+    }  # fmt: skip
+    finished = [row for row in table.values() if row["status"] == "finished"]
+    failed = [row for row in table.values() if row["status"] != "finished"]
+    lines = [
+        (row["model"], row["preset"], row["fold"] or "–", *(cell(row, name, form) for name, form in forms.items()))
+        for row in finished
+    ]
+    parts = ["# Comparison of classifiers", markdown_table(lines, header, text=(0, 1)), NOTES]
+    if finished:
+        parts += ["![Macro F1 by day](report/macro_f1_by_day.png)", "More: [report/index.md](report/index.md)."]
+    if failed:
+        rows = [(row["model"], row["preset"], row["fold"] or "–", row["reason"]) for row in failed]
+        parts += ["## Failed", markdown_table(rows, ("model", "preset", "fold", "reason"), text=(0, 1, 3))]
+    files.write_text(out / "index.md", "\n\n".join(parts) + "\n")
+    return out / "index.md"
