@@ -29,9 +29,10 @@ def _focal(form, arrays):
     true = arrays["ml_labels"]
     if form["logits"]:
         return sigmoid_focal(true, arrays["ml_logits"], alpha, gamma)
-    # From probabilities it is Keras's, which averages over the classes where theirs adds up.
+    # From probabilities it is Keras's, which averages over the classes where theirs adds up; theirs also adds 1e-7
+    # within the logarithm.
     mean = keras.losses.binary_focal_crossentropy(
-        true, arrays["ml_probs"], apply_class_balancing=True, alpha=alpha, gamma=gamma
+        true, arrays["ml_probs"] + 1e-7 * (2.0 * true - 1.0), apply_class_balancing=True, alpha=alpha, gamma=gamma
     )
     return mean * true.shape[-1]
 
