@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import importlib.util
 import sys
 from pathlib import Path
@@ -176,6 +177,19 @@ def test_reports_know_neither_keras_nor_tensorflow():
 def test_tasks_do_not_know_the_training():
     above = ("zoo.training", "zoo.reports", "data_tools")
     assert _wrong("zoo.tasks", lambda name: not _under(name, *above)) == []
+
+
+def test_tensorflow_addons_stay_in_an_environment_of_their_own():
+    assert [str(each) for each in IMPORTS if _under(each.target, "tensorflow_addons")] == []
+    settings = configparser.ConfigParser()
+    settings.read(Path(__file__).resolve().parent.parent / "setup.cfg")
+    extras = {name: lines.split("\n") for name, lines in settings["options.extras_require"].items()}
+    extras["project"] = settings["options"]["install_requires"].split("\n")
+    for name, lines in extras.items():
+        for line in filter(lambda line: "addons" in line, lines):
+            assert name == "addons" and line.endswith('python_version < "3.12"'), line
+    # Beside the project's own TensorFlow pip has to refuse the extra.
+    assert any(line.startswith("tensorflow==2.15.") for line in extras["addons"])
 
 
 def test_packages_import_nothing():

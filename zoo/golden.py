@@ -47,6 +47,19 @@ class Comparison:
         return self.difference <= self.tolerance
 
 
+@dataclasses.dataclass(frozen=True)
+class NotCarried:
+    """An output of a case that the zoo has no counterpart of, and why."""
+
+    output: str
+    reason: str
+
+
+def unknown(output: str) -> Comparison:
+    """Give the comparison, never passed, of an output whose name no handler knows."""
+    return Comparison(f"{output} (unknown)", float("nan"), 0.0)
+
+
 def compare(output: str, ours, theirs, tolerance: float, relative_to: float = 1.0) -> Comparison:
     """Give the largest absolute difference of two arrays, divided by ``relative_to``."""
     ours, theirs = np.asarray(ours, "float64"), np.asarray(theirs, "float64")

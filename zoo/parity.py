@@ -18,12 +18,13 @@ from typing import Any
 from tfrecords import command
 from tfrecords.errors import DataError, UsageError
 from zoo import registry
-from zoo.golden import Case, Comparison
+from zoo.golden import Case, Comparison, NotCarried
 
 EPILOG = """examples:
   python -m zoo.parity golden                 every family below a folder
   python -m zoo.parity golden/atat --json     one family, machine-readable
-exit code 0: all passed; 1: a case failed or has no handler; 2: wrong usage
+exit code 0: no case failed; 1: a case failed or has no handler; 2: wrong usage
+An output that the zoo has no counterpart of is shown as not carried, with the reason, and fails nothing.
 """
 
 
@@ -60,7 +61,7 @@ def load_case(path: Path) -> Case:
     return Case(path.parent.name, path.name.removesuffix(".npz"), config, arrays)
 
 
-def run_case(case: Case, model: str | None = None) -> list[Comparison]:
+def run_case(case: Case, model: str | None = None) -> list[Comparison | NotCarried]:
     """Run a case with the handlers of its family.
 
     Parameters
@@ -71,7 +72,7 @@ def run_case(case: Case, model: str | None = None) -> list[Comparison]:
 
     Returns
     -------
-    list of Comparison
+    list of Comparison and NotCarried
         Empty if no handler took the case.
     """
     family = registry.get(model).family if model else case.family
@@ -96,18 +97,20 @@ def parity(directory, model: str | None = None, quiet: bool = True) -> list[dict
     Returns
     -------
     list of dict
-        One a case: ``case``, ``passed``, ``outputs`` (name, difference, tolerance, passed), ``problem``.
+        One a case: ``case``, ``passed``, ``outcome`` (``passed``, ``failed``, or ``not carried`` where nothing could
+        be compared), ``outputs`` (output, difference, tolerance, passed), ``not_carried`` (output, reason),
+        ``problem``.
     """
     rows = []
     paths = find_cases(Path(directory))
     for path in command.progress(paths, "golden cases", len(paths), quiet):
         problem = ""
-        comparisons: list[Comparison] = []
+        found: list[Comparison | NotCarried] = []
         name = f"{path.parent.name}/{path.stem}"
         try:
             case = load_case(path)
-            comparisons = run_case(case, model)
-            if not comparisons:
+            found = run_case(case, model)
+            if not found:
                 problem = "no handler: this family or kind of case is not known to the zoo"
         except (DataError, UsageError) as error:
             problem = str(error)
@@ -115,26 +118,38 @@ def parity(directory, model: str | None = None, quiet: bool = True) -> list[dict
             # Whatever is odd about one case must not keep the others from being run.
             text = re.sub(r"\x1b\[[0-9;]*m|\s+", " ", str(error)).strip()
             problem = f"the case does not have the expected form: {type(error).__name__}: {text}"
-        rows.append(
-            {
-                "case": name,
-                "passed": bool(comparisons) and not problem and all(item.passed for item in comparisons),
-                "problem": problem,
-                "outputs": [dataclasses.asdict(item) | {"passed": item.passed} for item in comparisons],
-            }
-        )
+        rows.append(_row(name, found, problem))
     return rows
 
 
+def _row(name: str, found: list[Comparison | NotCarried], problem: str) -> dict[str, Any]:
+    comparisons = [item for item in found if isinstance(item, Comparison)]
+    missing = [item for item in found if isinstance(item, NotCarried)]
+    good = not problem and all(item.passed for item in comparisons)
+    outcome = "failed" if not good else "passed" if comparisons else "not carried"
+    return {
+        "case": name,
+        "passed": outcome == "passed",
+        "outcome": outcome,
+        "problem": problem,
+        "outputs": [dataclasses.asdict(item) | {"passed": item.passed} for item in comparisons],
+        "not_carried": [dataclasses.asdict(item) for item in missing],
+    }
+
+
 def _line(row: dict[str, Any]) -> str:
-    verdict = "pass" if row["passed"] else "FAIL"
+    verdict = {"passed": "pass", "failed": "FAIL", "not carried": "none"}[row["outcome"]]
     if row["problem"]:
         return f"{verdict}  {row['case']}  {row['problem']}"
     outputs = "  ".join(
         f"{item['output']}{'' if item['passed'] else '!'} {item['difference']:.1e} ({item['tolerance']:.0e})"
         for item in row["outputs"]
     )
-    return f"{verdict}  {row['case']}  {outputs}"
+    reasons: dict[str, list[str]] = {}
+    for item in row["not_carried"]:
+        reasons.setdefault(item["reason"], []).append(item["output"])
+    missing = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
+    return "  ".join(filter(None, [verdict, row["case"], outputs, missing and f"not carried: {missing}"]))
 
 
 def main(argv: Sequence[str]) -> int:
@@ -142,7 +157,8 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m zoo.parity",
         description="Compare the zoo's models with golden cases of the published systems. One line a case: "
-        "family/name, largest absolute difference of each output (tolerance), pass or FAIL.",
+        "family/name, largest absolute difference of each output (tolerance), pass or FAIL; none where nothing "
+        "of a case is carried.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -157,9 +173,10 @@ def main(argv: Sequence[str]) -> int:
     else:
         for row in rows:
             print(_line(row))
-        failed = sum(not row["passed"] for row in rows)
-        print(f"{len(rows) - failed} of {len(rows)} cases passed")
-    return int(any(not row["passed"] for row in rows))
+        missing = sum(len(row["not_carried"]) for row in rows)
+        more = f", {missing} outputs not carried" if missing else ""
+        print(f"{sum(row['passed'] for row in rows)} of {len(rows)} cases passed{more}")
+    return int(any(row["outcome"] == "failed" for row in rows))
 
 
 if __name__ == "__main__":

@@ -99,13 +99,25 @@ def _configs() -> dict[str, Any]:
     return {name: importlib.import_module(f"zoo.models.{name}.config") for name in families}
 
 
+GOLDEN = {
+    "addons": [
+        "zoo.optimizers.parity:check_optimizers",
+        "zoo.losses.parity:check_losses",
+        "zoo.metrics.parity:check_metrics",
+        "zoo.layers.parity:check_images",
+        "zoo.layers.parity:check_layers",
+    ]
+}
+"""Handlers of golden cases of building blocks, which belong to no family."""
+
+
 def golden_handlers() -> dict[str, list[str]]:
     """Give the handlers (``module:function``) of golden cases by the name of their folder.
 
-    A handler takes a ``zoo.parity.Case`` and gives a list of ``zoo.parity.Comparison``, or None when the
-    case is not of its kind.
+    A handler takes a ``zoo.golden.Case`` and gives a list of ``zoo.golden.Comparison`` and
+    ``zoo.golden.NotCarried``, or None when the case is not of its kind.
     """
-    return {
+    return GOLDEN | {
         folder: handlers for config in _configs().values() for folder, handlers in getattr(config, "GOLDEN", {}).items()
     }
 

@@ -146,3 +146,60 @@ def test_comparisons():
     assert not compare("x", [np.nan], [1.0], 1.0).passed
     with pytest.raises(ValueError, match="shape"):
         compare("x", [1], [1, 2], 1)
+
+
+def test_building_blocks_pass_and_name_what_is_not_carried(shared):
+    rows = {row["case"]: row for row in parity(shared("golden/addons"))}
+    assert {row["outcome"] for row in rows.values()} == {"passed"}, rows
+    names = {item["output"] for row in rows.values() for item in row["outputs"]}
+    wanted = ("rectified_adam/quadratic/trajectory", "ranger/logistic/loss", "lamb/quadratic/trajectory", "matthews_sw",
+              "cyclical_triangular2", "triplet_hard_soft_m1.0_L2", "rotate_bilinear_reflect")  # fmt: skip
+    assert set(wanted) <= names
+    assert all(item["tolerance"] <= 1e-5 for row in rows.values() for item in row["outputs"])
+    missing = {item["output"] for row in rows.values() for item in row["not_carried"]}
+    assert "yogi/quadratic/loss" in missing and "lifted_struct" in missing and not missing & names
+    for case, row in rows.items():
+        with np.load(shared(f"golden/{case}.npz")) as data:
+            outputs = {key[2:] for key in data.files if key.startswith("y/")}
+        told = {item["output"] for item in (*row["outputs"], *row["not_carried"])}
+        assert told == outputs, case
+
+
+@pytest.fixture
+def optimizers(shared, tmp_path):
+    """A copy of the case of optimizers, and a function that changes its settings and arrays."""
+    source, folder = shared("golden/addons"), tmp_path / "addons"
+    folder.mkdir()
+    config = json.loads((source / "optimizers.json").read_text())
+    with np.load(source / "optimizers.npz") as data:
+        arrays = dict(data)
+
+    def write(configs=None, keep="", **more):
+        kept = {key: value for key, value in arrays.items() if key[0] == "x" or keep in key}
+        np.savez(folder / "optimizers.npz", **(kept | more))
+        settings = config | {"configs": {**config["configs"], **(configs or {})}}
+        (folder / "optimizers.json").write_text(json.dumps(settings))
+        return _row(folder)
+
+    return write, config["configs"], arrays
+
+
+def test_settings_of_optimizers_are_read_from_the_case(optimizers):
+    write, configs, _ = optimizers
+    assert write(keep="lamb/")["outcome"] == "passed"
+    for name, change in (("lamb", {"weight_decay": 0.02}), ("ranger", {"sync_period": 5}), ("adamw", {"lr": 0.11}),
+                         ("lookahead_sgd", {"inner": "SGD(0.1,momentum=0.8)"}),
+                         ("cyclical_triangular", {"step_size": 6})):  # fmt: skip
+        assert write({name: configs[name] | change}, keep=f"y/{name}")["outcome"] == "failed", name
+    row = write({"ranger": configs["ranger"] | {"inner": "Adan(0.1)"}}, keep="y/ranger")
+    assert "Received: 'Adan(0.1)'" in row["problem"]
+
+
+def test_where_nothing_is_carried_nothing_has_passed_or_failed(optimizers, capsys):
+    write, _, arrays = optimizers
+    row = write(keep="y/yogi")
+    assert (row["outcome"], row["passed"], row["outputs"]) == ("not carried", False, [])
+    main, folder = importlib.import_module("zoo.parity")._line, {**row}
+    assert main(folder).startswith("none  addons/optimizers  not carried: yogi/")
+    row = write(keep="y/yogi", **{"y/adanip/quadratic/loss": arrays["y/yogi/quadratic/loss"]})
+    assert row["outcome"] == "failed" and "(unknown)" in row["outputs"][0]["output"]

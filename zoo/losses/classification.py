@@ -5,6 +5,9 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from zoo.losses import triplet
+from zoo.losses.focal import sigmoid_focal as _sigmoid_focal
+
 
 def crossentropy(labels, logits, smoothing: float = 0.0):
     """Give −log p(true class), (batch,), from logits.
@@ -30,9 +33,42 @@ def focal(labels, logits, smoothing: float = 0.0, gamma: float = 2.0):
     )
 
 
+def sigmoid_focal(labels, logits, smoothing: float = 0.0):
+    """Give the focal loss of every class on its own, summed, (batch,), see `zoo.losses.focal`."""
+    true = ops.one_hot(labels, ops.shape(logits)[-1], dtype="float32")
+    return _sigmoid_focal(_smooth(true, smoothing), logits)
+
+
+def triplet_semihard(labels, logits, smoothing: float = 0.0):
+    """Give the crossentropy plus the semi-hard triplet loss of the logits' directions, (batch,).
+
+    The triplets alone would leave open which direction is which class. Margin 0.2 (Schroff et al. 2015).
+    """
+    return crossentropy(labels, logits, smoothing) + triplet.triplet_semihard(labels, _unit(logits), 0.2)
+
+
+def triplet_hard(labels, logits, smoothing: float = 0.0):
+    """Give the crossentropy plus the hard triplet loss of the logits' directions, (batch,); margin 0.2."""
+    return crossentropy(labels, logits, smoothing) + triplet.triplet_hard(labels, _unit(logits), 0.2)
+
+
+def _unit(logits):
+    logits = ops.cast(logits, "float32")
+    return logits / ops.sqrt(ops.maximum(ops.sum(ops.square(logits), axis=-1, keepdims=True), 1e-12))
+
+
 def _smooth(true, smoothing):
     return true * (1.0 - smoothing) + smoothing / ops.shape(true)[-1]
 
 
-LOSSES = {"crossentropy": crossentropy, "focal": focal}
+LOSSES = {
+    "crossentropy": crossentropy,
+    "focal": focal,
+    "sigmoid_focal": sigmoid_focal,
+    "triplet_semihard": triplet_semihard,
+    "triplet_hard": triplet_hard,
+}
 """Losses that ``--loss`` takes for classifiers."""
+
+WHOLE_BATCH = ("triplet_semihard", "triplet_hard")
+"""Those of them that compare the objects of a batch with each other."""

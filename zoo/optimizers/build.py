@@ -8,15 +8,21 @@ import keras
 from keras import ops
 
 from zoo.optimizers.adam import Adam
+from zoo.optimizers.lamb import Lamb
+from zoo.optimizers.lookahead import Lookahead
+from zoo.optimizers.rectified_adam import RectifiedAdam
+from zoo.optimizers.schedules import CYCLES, Cyclical
+
+KINDS = ("constant", "cosine", "exponential", "linear")
 
 
 @keras.saving.register_keras_serializable(package="zoo")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear growth from 0, then constant, half a cosine or an exponential down to a share of the rate.
+    """Linear growth from 0, then constant, half a cosine, an exponential or a line down to a share of the rate.
 
     Parameters
     ----------
-    kind : {"constant", "cosine", "exponential"}
+    kind : {"constant", "cosine", "exponential", "linear"}
     rate : float
         Largest learning rate.
     warmup, total : int
@@ -26,8 +32,8 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(self, kind: str, rate: float, warmup: int, total: int, final: float):
-        if kind not in ("constant", "cosine", "exponential"):
-            raise ValueError(f"Unknown schedule. Valid: constant, cosine, exponential. Received: {kind!r}")
+        if kind not in KINDS:
+            raise ValueError(f"Unknown schedule. Valid: {', '.join(KINDS)}. Received: {kind!r}")
         self.settings = {
             "kind": kind, "rate": rate, "warmup": warmup, "total": total, "final": final
         }  # fmt: skip
@@ -42,6 +48,10 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
             factor = final + (1.0 - final) * 0.5 * (1.0 + ops.cos(math.pi * part))
         elif self.settings["kind"] == "exponential":
             factor = ops.exp(part * math.log(max(final, 1e-6)))
+        elif self.settings["kind"] == "linear":
+            # The last step has the final rate, as in the warm-up that tensorflow-addons built into RectifiedAdam.
+            part = ops.clip((step + 1.0 - warmup) / max(self.settings["total"] - warmup, 1), 0.0, 1.0)
+            factor = 1.0 - (1.0 - final) * part
         growth = ops.minimum((step + 1.0) / max(warmup, 1), 1.0) if warmup else 1.0
         return rate * factor * growth
 
@@ -60,22 +70,62 @@ def optimizer(run, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     run : RunConfig
     steps_per_epoch : int
     """
-    rate = run.learning_rate
-    if run.schedule in ("cosine", "exponential") or run.warmup_epochs:
+    if run.optimizer not in _OPTIMIZERS:
+        raise ValueError(f"Unknown optimizer. Valid: {', '.join(_OPTIMIZERS)}. Received: {run.optimizer!r}")
+    averaging = {"use_ema": True, "ema_momentum": run.weight_average} if run.weight_average else {}
+    period = run.lookahead or (6 if run.optimizer == "ranger" else 0)
+    rate = _rate(run, steps_per_epoch)
+    if not period:
+        return _OPTIMIZERS[run.optimizer](run, learning_rate=rate, **averaging)
+    return Lookahead(_OPTIMIZERS[run.optimizer](run, learning_rate=rate), period, run.lookahead_step, **averaging)
+
+
+def _rate(run, steps_per_epoch: int):
+    """Give the learning rate of a run: a number, or a schedule."""
+    if run.schedule in CYCLES:
+        half = run.cycle_epochs * steps_per_epoch / 2
+        low = run.learning_rate * run.final_rate
+        return Cyclical(run.schedule, low, run.learning_rate, half, run.cycle_decay ** (0.5 / half))
+    if run.schedule in ("cosine", "exponential", "linear") or run.warmup_epochs:
         warmup = round(run.warmup_epochs * steps_per_epoch)
-        rate = Schedule(run.schedule, rate, warmup, run.epochs * steps_per_epoch, run.final_rate)
-    common = {"learning_rate": rate}
-    if run.weight_average:
-        common |= {"use_ema": True, "ema_momentum": run.weight_average}
-    moments = {"beta_1": run.beta_1, "beta_2": run.beta_2, "epsilon": run.epsilon}
-    if run.optimizer == "adam":
-        return Adam(**common, **moments)
-    if run.optimizer == "adamw":
-        return keras.optimizers.AdamW(weight_decay=run.weight_decay, **common, **moments)
-    if run.optimizer == "sgd":
-        return keras.optimizers.SGD(momentum=run.beta_1, **common)
-    if run.optimizer == "lamb":
-        return keras.optimizers.Lamb(**common, **moments)
-    if run.optimizer == "rmsprop":
-        return keras.optimizers.RMSprop(rho=run.beta_2, epsilon=run.epsilon, **common)
-    raise ValueError(f"Unknown optimizer. Received: {run.optimizer!r}")
+        return Schedule(run.schedule, run.learning_rate, warmup, run.epochs * steps_per_epoch, run.final_rate)
+    return run.learning_rate
+
+
+def _moments(run) -> dict[str, float]:
+    return {"beta_1": run.beta_1, "beta_2": run.beta_2, "epsilon": run.epsilon}
+
+
+def _adam(run, **common):
+    return Adam(**common, **_moments(run))
+
+
+def _adamw(run, **common):
+    return keras.optimizers.AdamW(weight_decay=run.weight_decay, **common, **_moments(run))
+
+
+def _sgd(run, **common):
+    return keras.optimizers.SGD(momentum=run.beta_1, **common)
+
+
+def _lamb(run, **common):
+    return Lamb(weight_decay=run.weight_decay, **common, **_moments(run))
+
+
+def _rmsprop(run, **common):
+    return keras.optimizers.RMSprop(rho=run.beta_2, epsilon=run.epsilon, **common)
+
+
+def _rectified_adam(run, **common):
+    return RectifiedAdam(weight_decay=run.weight_decay, **common, **_moments(run))
+
+
+_OPTIMIZERS = {
+    "adam": _adam,
+    "adamw": _adamw,
+    "sgd": _sgd,
+    "lamb": _lamb,
+    "rmsprop": _rmsprop,
+    "rectified_adam": _rectified_adam,
+    "ranger": _rectified_adam,
+}

@@ -20,12 +20,21 @@ class Task:
         Whether more or less of it is better.
     calibration : dict of str to float
         What `fit_calibration` gave; predictions and answers follow it. Empty for none.
+    scores : dict of str to callable
+        By name, what gives a new Keras metric of the number of classes: the further scores of ``--metrics``.
+    whole_batch : tuple of str
+        Names of losses that compare the objects of a batch with each other, which replicas would do apart.
     """
 
     monitor = "val_loss"
     mode = "min"
+    scores: dict = {}
+    whole_batch: tuple[str, ...] = ()
 
     def __init__(self, spec, run):
+        for name in run.metrics or ():
+            if name not in self.scores:
+                raise UsageError(unknown(f"metric of the task {type(self).__name__}", name, self.scores))
         self.spec, self.run = spec, run
         self.calibration: dict[str, float] = {}
 

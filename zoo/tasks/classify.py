@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import keras
 import numpy as np
 from keras import ops
 from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
 from tfrecords.errors import UsageError
-from zoo.losses.classification import LOSSES
+from zoo.losses.classification import LOSSES, WHOLE_BATCH
+from zoo.metrics.agreement import CohenKappa, MatthewsCorrelation
 from zoo.metrics.confusion import ConfusionMatrix
 from zoo.registry import unknown
 from zoo.tasks.base import Task
@@ -28,6 +32,13 @@ class Classify(Task):
 
     monitor = "val_macro_f1"
     mode = "max"
+    scores = {
+        "cohen_kappa": CohenKappa,
+        "cohen_kappa_linear": partial(CohenKappa, weighting="linear"),
+        "cohen_kappa_quadratic": partial(CohenKappa, weighting="quadratic"),
+        "matthews": MatthewsCorrelation,
+    }
+    whole_batch = WHOLE_BATCH
 
     def __init__(self, spec, run):
         super().__init__(spec, run)
@@ -41,7 +52,10 @@ class Classify(Task):
         return sum(heads[1:], heads[0])
 
     def metrics(self, network):
-        return [_PrimaryConfusion(network.primary, len(self.spec.classes))]
+        classes = len(self.spec.classes)
+        further = [_PrimaryScore(network.primary, name, self.scores[name](classes))
+                   for name in dict.fromkeys(self.run.metrics or ())]  # fmt: skip
+        return [_PrimaryConfusion(network.primary, classes), *further]
 
     def columns(self):
         return [f"p_{name}" for name in self.spec.classes]
@@ -95,3 +109,19 @@ class _PrimaryConfusion(ConfusionMatrix):
 
     def update_state(self, targets, outputs, sample_weight=None):
         super().update_state(targets["label"], outputs[self.head], sample_weight)
+
+
+class _PrimaryScore(keras.metrics.Metric):
+    """A further score of one head, updated with a task's targets and outputs."""
+
+    def __init__(self, head: str, name: str, metric):
+        super().__init__(name=name)
+        self.head, self.metric = head, metric
+
+    def update_state(self, targets, outputs, sample_weight=None):
+        # Weights only tell the objects from the rows that fill up a batch, as in the confusion matrix.
+        counted = None if sample_weight is None else ops.cast(sample_weight > 0, "float32")
+        self.metric.update_state(targets["label"], outputs[self.head], counted)
+
+    def result(self):
+        return {self.name: self.metric.result()}

@@ -120,7 +120,7 @@ class Recorder(keras.callbacks.Callback):
         if self.writes:
             self._save(row)
         if not self.quiet:
-            _say(row, self.run.epochs, state, time.monotonic() - self.started)
+            _say(row, self.run, state, time.monotonic() - self.started)
         if self.run.patience and state["wait"] >= self.run.patience:
             model.stop_training = True
 
@@ -215,11 +215,12 @@ def _rows_until(path: Path, epoch: int) -> list[dict]:
         raise DataError(f"{path}: damaged ({type(error).__name__}: {error})") from None
 
 
-def _say(row, epochs: int, state, seconds: float) -> None:
-    shown = ("loss", "macro_f1", "val_loss", "val_macro_f1")
+def _say(row, run, state, seconds: float) -> None:
+    further = dict.fromkeys(run.metrics or ())
+    shown = ("loss", "macro_f1", *further, "val_loss", "val_macro_f1", *(f"val_{name}" for name in further))
     numbers = "  ".join(f"{key} {row[key]:.4f}" for key in shown if key in row)
     mark = " *" if state["best_epoch"] == row["epoch"] else ""
-    print(f"epoch {row['epoch']:3d}/{epochs}  {numbers}  {seconds:.1f} s{mark}", file=sys.stderr, flush=True)
+    print(f"epoch {row['epoch']:3d}/{run.epochs}  {numbers}  {seconds:.1f} s{mark}", file=sys.stderr, flush=True)
 
 
 def dropout_seeds(network) -> list:

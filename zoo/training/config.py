@@ -8,7 +8,9 @@ from typing import Literal
 from tfrecords.errors import UsageError
 from zoo.registry import unknown
 
-OPTIMIZERS = ("adam", "adamw", "sgd", "lamb", "rmsprop")
+OPTIMIZERS = ("adam", "adamw", "sgd", "lamb", "rmsprop", "rectified_adam", "ranger")
+DECAYING = ("adamw", "lamb", "rectified_adam", "ranger")
+"""Optimizers that take a weight decay."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,13 +42,16 @@ class RunConfig:
     mixed_precision : {"float32", "bfloat16"}
         Precision of the network's matrix products; times, losses and tables stay in float32.
     loss : str
-        Name of the task's loss.
+        Name of the task's loss. For classes: ``crossentropy``, ``focal``, ``sigmoid_focal``, or the crossentropy plus
+        the triplets of a batch, ``triplet_semihard`` and ``triplet_hard``.
     label_smoothing : float
         Share of the target that is spread over all classes.
     sampling : {"natural", "balanced"}
         Objects as they are, or classes in turns, each repeated up to the largest.
+    metrics : list of str, optional
+        Further scores of the task that are shown and written every epoch, for instance ``cohen_kappa,matthews``.
     optimizer : str
-        Name of the optimizer.
+        Name of the optimizer; ``ranger`` is ``rectified_adam`` with ``lookahead`` 6 unless that says otherwise.
     learning_rate : float
         Its largest learning rate.
     beta_1 : float
@@ -56,7 +61,12 @@ class RunConfig:
     epsilon : float
         Added to the root of the second moment.
     weight_decay : float
-        Decoupled weight decay, for ``adamw``.
+        Weight decay, times the learning rate, for ``adamw``, ``lamb`` (within the step whose length it sets by
+        layer), ``rectified_adam`` and ``ranger``.
+    lookahead : int
+        Steps after which slow weights move towards those of the optimizer, which goes on from there; 0 for none.
+    lookahead_step : float
+        Share of the way that the slow weights move.
     clip_norm : float, optional
         Largest norm of the whole gradient.
     weight_average : float
@@ -75,15 +85,24 @@ class RunConfig:
     extra_share : float, optional
         Share of the training batches' objects that come from ``extra_data``, if there are any; by their numbers when
         absent.
-    schedule : {"constant", "cosine", "exponential", "plateau"}
-        Learning rate over the steps.
+    schedule : {"constant", "cosine", "exponential", "linear", "plateau", "triangular", "triangular2", "triangular_exp"}
+        Learning rate over the steps. The triangular ones rise and fall between ``final_rate`` and the largest; the
+        swing stays, is halved with each cycle, or decays by ``cycle_decay``.
+    cycle_epochs : float
+        Epochs of a rise and a fall, for the triangular schedules.
+    cycle_decay : float
+        Factor of the swing a cycle, for ``triangular_exp``.
     warmup_epochs : float
         Epochs of linear growth before the schedule.
     final_rate : float
-        Learning rate at the end, as a share of the largest (cosine, exponential, plateau).
+        Learning rate at the end, as a share of the largest (cosine, exponential, linear, plateau), or at the foot
+        of a cycle.
     patience : int
         Epochs without improvement after which training stops; 0 never stops. Under ``plateau`` the rate is
         halved after a third of it.
+    max_hours : float, optional
+        Hours of wall time after which no further epoch is begun, nor one that would last longer, as the longest so
+        far did; at least one is trained. The run keeps its best epoch and can be resumed, with the same time again.
     min_delta : float
         Least change that counts as improvement.
     chunk_batches : int
@@ -116,12 +135,15 @@ class RunConfig:
     loss: str = "crossentropy"
     label_smoothing: float = 0.0
     sampling: Literal["natural", "balanced"] = "natural"
+    metrics: list[str] | None = None
     optimizer: str = "adam"
     learning_rate: float = 1e-3
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
     weight_decay: float = 0.0
+    lookahead: int = 0
+    lookahead_step: float = 0.5
     clip_norm: float | None = None
     weight_average: float = 0.0
     calibrate: Literal["none", "temperature", "heads"] = "none"
@@ -129,10 +151,15 @@ class RunConfig:
     member_folds: bool = False
     extra_data: str | None = None
     extra_share: float | None = None
-    schedule: Literal["constant", "cosine", "exponential", "plateau"] = "constant"
+    schedule: Literal[
+        "constant", "cosine", "exponential", "linear", "plateau", "triangular", "triangular2", "triangular_exp"
+    ] = "constant"
+    cycle_epochs: float = 8.0
+    cycle_decay: float = 0.8
     warmup_epochs: float = 0.0
     final_rate: float = 0.01
     patience: int = 15
+    max_hours: float | None = None
     min_delta: float = 0.0
     chunk_batches: int = 16
     max_bad_steps: int = 3
@@ -160,17 +187,30 @@ class RunConfig:
             )
         if self.optimizer not in OPTIMIZERS:
             raise UsageError(unknown("optimizer", self.optimizer, OPTIMIZERS))
-        if self.weight_decay and self.optimizer != "adamw":
+        if self.weight_decay and self.optimizer not in DECAYING:
             raise UsageError(
-                f"weight_decay goes with optimizer adamw; set weight_decay to 0. Received: {self.optimizer}"
+                f"weight_decay goes with optimizer {', '.join(DECAYING)}; set weight_decay to 0. "
+                f"Received: {self.optimizer}"
+            )
+        if self.lookahead < 0 or not 0 < self.lookahead_step <= 1:
+            raise UsageError(
+                "lookahead must be >= 0 and lookahead_step lie in (0, 1]. "
+                f"Received: {self.lookahead}, {self.lookahead_step}"
             )
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise UsageError(f"clip_norm must be positive. Received: {self.clip_norm}")
         for key in ("beta_1", "beta_2", "weight_average"):
             if not 0 <= getattr(self, key) < 1:
                 raise UsageError(f"{key} must lie in [0, 1). Received: {getattr(self, key)}")
-        if self.schedule == "plateau" and self.warmup_epochs:
-            raise UsageError(f"schedule plateau takes no warmup_epochs. Received: {self.warmup_epochs}")
+        if (self.schedule == "plateau" or self.schedule.startswith("triangular")) and self.warmup_epochs:
+            raise UsageError(f"schedule {self.schedule} takes no warmup_epochs. Received: {self.warmup_epochs}")
+        if not self.cycle_epochs > 0 or not 0 < self.cycle_decay <= 1:
+            raise UsageError(
+                "cycle_epochs must be positive and cycle_decay lie in (0, 1]. "
+                f"Received: {self.cycle_epochs}, {self.cycle_decay}"
+            )
+        if self.max_hours is not None and not self.max_hours > 0:
+            raise UsageError(f"max_hours must be positive. Received: {self.max_hours}")
         if self.extra_share is not None and not 0 < self.extra_share < 1:
             raise UsageError(f"extra_share must lie in (0, 1). Received: {self.extra_share}")
         if self.extra_share is not None and self.sampling != "natural":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import time
 from importlib import resources
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from zoo.training import files, start
 from zoo.training.resolve import Resolved, resolve
 from zoo.training.run import STATE, Run, read_config, read_state
 
-RESUMABLE = {"epochs", "data", "extra_data", "devices"}
+RESUMABLE = {"epochs", "data", "extra_data", "devices", "max_hours"}
 """Options that may differ when a run goes on; the fingerprint guards the data."""
 
 FIT_ROWS = 100_000
@@ -41,8 +42,8 @@ def fit(model: str, preset: str | None = None, *, config: str | None = None, arg
     arguments : sequence of str, optional
         Command-line flags.
     resume : path, optional
-        Run to go on with from its last finished epoch; of the options only ``epochs``, ``data``, ``extra_data``
-        and ``devices`` may be given.
+        Run to go on with from its last finished epoch; of the options only ``epochs``, ``data``, ``extra_data``,
+        ``devices`` and ``max_hours`` may be given.
     quiet : bool
         No progress.
     **options
@@ -180,7 +181,9 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
     from zoo.training import devices, warm_start
     from zoo.training.model import Trainable
     from zoo.training.prediction import calibrate
+    from zoo.training.time_limit import TimeLimit
 
+    started = time.monotonic()
     # A run must find its data again from wherever it is evaluated.
     places = {key: str(Path(value).resolve()) for key in ("data", "extra_data")
               if (value := getattr(settled.run, key)) is not None}  # fmt: skip
@@ -201,6 +204,11 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
     team.check_same(**_common(settled, path, data, state))
     bundle = bundles.Bundle(settled.model, dataclasses.asdict(settled.hparams), settled.inputs, spec, options.loss)
     task = base.create(entry.task, spec, options)
+    if strategy.num_replicas_in_sync > 1 and options.loss in task.whole_batch:
+        raise UsageError(
+            f"loss {options.loss} compares the objects of a batch with each other: it takes one device. "
+            f"Received: {strategy.num_replicas_in_sync} devices"
+        )
     from zoo.inputs.data import build_stage
     from zoo.inputs.pipeline import evaluation
 
@@ -232,6 +240,8 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
         recorder = around.Recorder(path, options, task, steps, state, quiet, writes=team.chief)
         boards = _board(path, settled, spec) if team.chief else [around.ClassBoard(None, spec.classes)]
         extra = [around.LossGuard(options.max_bad_steps, path), around.AverageInValidation(), recorder, *boards]
+        if options.max_hours is not None:
+            extra.append(TimeLimit(options.max_hours, started, path, team, quiet))
         first = recorder.state["epoch"]
         bar = None
         if not quiet and sys.stderr.isatty() and first < options.epochs:

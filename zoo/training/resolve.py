@@ -16,7 +16,9 @@ from zoo.inputs.config import InputConfig, SelectionConfig
 from zoo.training.config import RunConfig
 
 SECTIONS = {"inputs": InputConfig, "selection": SelectionConfig, "run": RunConfig}
-COMMAS = ("static_columns", "classes", "init_from", "reset", "freeze", "truncate_days", "rest_fluxes", "rest_times")
+COMMAS = (
+    "static_columns", "classes", "init_from", "reset", "freeze", "metrics", "truncate_days", "rest_fluxes", "rest_times"
+)  # fmt: skip
 """Options that hold a list; on the command line commas do instead of YAML brackets."""
 
 

@@ -98,3 +98,29 @@ def test_the_base_states_nothing():
                 lambda: task.answer(None, None)):  # fmt: skip
         with pytest.raises(UsageError, match="the task Task states no"):
             use()
+
+
+def test_further_scores_are_those_of_the_primary_head(outputs):
+    from sklearn import metrics as theirs
+
+    network, logits, targets = outputs
+    names = ["matthews", "cohen_kappa", "cohen_kappa_quadratic"]
+    _, *found = base.create("classify", SPEC, RunConfig(metrics=[*names, "matthews"])).metrics(network)
+    predicted, weight = logits["mix"].argmax(axis=1), np.array([1, 1, 1, 1, 1, 0], "float32")
+    scores = {}
+    for metric in found:
+        # A weight is no weight of the score: it says which rows only fill up the batch.
+        metric.update_state(targets, logits, weight * 3)
+        scores |= {key: float(value) for key, value in metric.result().items()}
+    true, predicted = targets["label"][:5], predicted[:5]
+    assert scores == {
+        "matthews": pytest.approx(theirs.matthews_corrcoef(true, predicted), abs=1e-6),
+        "cohen_kappa": pytest.approx(theirs.cohen_kappa_score(true, predicted), abs=1e-6),
+        "cohen_kappa_quadratic": pytest.approx(
+            theirs.cohen_kappa_score(true, predicted, weights="quadratic"), abs=1e-6
+        ),
+    }
+    found[0].reset_state()
+    assert float(found[0].result()["matthews"]) == 0
+    with pytest.raises(UsageError, match="no metric of the task Classify.*Closest: cohen_kappa.*Received: 'kappa'"):
+        base.create("classify", SPEC, RunConfig(metrics=["kappa"]))

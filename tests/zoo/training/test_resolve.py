@@ -76,7 +76,7 @@ def test_a_preset_by_its_name_in_the_paper():
         (["--beta-1", "1"], "beta_1 must lie in"),
         (["--weight-decay", "1"], "weight_decay goes with optimizer adamw"),
         (["--optimizer", "adem"], "Closest: adam.*Received: 'adem'"),
-        (["--schedule", "linear"], "schedule.*cosine.*Received: linear"),
+        (["--schedule", "square"], "schedule.*cosine.*Received: square"),
         (["--objective", "tab", "--metadata", "false"], "needs a tabular input"),
         (["--label-fraction", "2"], "label_fraction must lie in"),
     ],
