@@ -22,6 +22,7 @@ _FUNCTIONS = {
     "parity": "zoo.parity:parity",
     "convert": "zoo.convert:convert",
     "tune": "zoo.training.tuning:tune",
+    "taxonomy": "zoo.taxonomies.tree:load",
 }
 
 __all__ = ["__version__", *_FUNCTIONS]
