@@ -101,8 +101,8 @@ class DataSpec:
             place = tree.index(name)
             if place in found:
                 raise UsageError(
-                    f"taxonomy {tree.name}: two classes of the run are one node, {tree.nodes[place]!r}; merge them with "
-                    f"--label-map, or keep one with --classes. Received: {found[place]!r} and {name!r}"
+                    f"taxonomy {tree.name}: two classes of the run are one node, {tree.nodes[place]!r}; merge them "
+                    f"with --label-map, or keep one with --classes. Received: {found[place]!r} and {name!r}"
                 )
             found[place] = name
         class_nodes = {name: place for place, name in found.items()}

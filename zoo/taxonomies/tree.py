@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords.errors import DataError, UsageError
+from zoo.registry import unknown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,8 +122,6 @@ class Taxonomy:
         UsageError
             If there is none; the message gives the closest names.
         """
-        from zoo.registry import unknown
-
         node = self.aliases.get(str(name), str(name))
         if node not in self.nodes:
             raise UsageError(f"taxonomy {self.name}: " + unknown("node", name, self.nodes))

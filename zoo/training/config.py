@@ -169,7 +169,8 @@ class RunConfig:
             raise UsageError(f"learning_rate must lie in (0, 100]. Received: {self.learning_rate}")
         if (self.loss == "hierarchical") != bool(self.taxonomy):
             raise UsageError(
-                "loss hierarchical and taxonomy go together; python -m zoo.taxonomy lists the zoo's. "
+                "loss hierarchical and taxonomy go together; python -m zoo.taxonomy lists the zoo's, "
+                "--taxonomy null takes away a preset's. "
                 f"Received: loss {self.loss}, taxonomy {self.taxonomy or 'none'}"
             )
         if not math.isfinite(self.hierarchy_alpha):

@@ -183,8 +183,9 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
     from zoo.training.prediction import calibrate
 
     # A run must find its data again from wherever it is evaluated.
-    places = {key: str(Path(value).resolve()) for key in ("data", "extra_data", "taxonomy")
-              if (value := getattr(settled.run, key)) is not None and value not in available()}  # fmt: skip
+    files_of = ["data", "extra_data"] + ["taxonomy"] * (settled.run.taxonomy not in available())
+    places = {key: str(Path(value).resolve()) for key in files_of
+              if (value := getattr(settled.run, key)) is not None}  # fmt: skip
     settled = dataclasses.replace(settled, run=dataclasses.replace(settled.run, **places))
     options, entry = settled.run, registry.get(settled.model)
     devices.check_batch(options.batch_size, strategy.num_replicas_in_sync)

@@ -154,7 +154,8 @@ def predict(run, data, *, source: str | None = None, day: float = float("inf"), 
     -------
     pandas.DataFrame
         One row an object in input order: ``object_id``, ``predicted_class``, one ``p_<class>`` a class, one
-        ``node_<name>`` a node where the loss was hierarchical, ``observations`` and ``reason`` (empty, or why there is no prediction).
+        ``node_<name>`` a node where the loss was hierarchical, ``observations`` and ``reason`` (empty, or why there
+        is no prediction).
 
     Raises
     ------
