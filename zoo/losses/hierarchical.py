@@ -8,7 +8,7 @@ at the root; P(c) is the product of q along the path from the root to c. A ``tre
 from __future__ import annotations
 
 import numpy as np
-from keras import ops
+from keras import backend, ops
 
 from tfrecords.errors import DataError, UsageError
 from zoo.losses.classification import smooth
@@ -19,7 +19,7 @@ LEAST = -1e30
 
 def _floating(logits):
     logits = ops.convert_to_tensor(logits)
-    return logits if str(logits.dtype).endswith("64") else ops.cast(logits, "float32")
+    return logits if backend.standardize_dtype(logits.dtype) == "float64" else ops.cast(logits, "float32")
 
 
 def log_conditional(logits, tree):
@@ -178,7 +178,7 @@ def hierarchical_crossentropy(labels, logits, tree, places=None, *, weights=None
     paths = tree.paths if places is None else tree.paths[list(places)]
     table = paths.astype("float64") * (1.0 if weights is None else np.asarray(weights, "float64"))
     conditional = log_conditional(logits, tree)
-    kind = conditional.dtype
+    kind = backend.standardize_dtype(conditional.dtype)
     true = smooth(ops.one_hot(labels, len(paths), dtype=kind), smoothing)
     targets = ops.matmul(true, ops.convert_to_tensor(table, dtype=kind))
     levels = ops.convert_to_tensor(levels_of(tree, by), dtype=kind)

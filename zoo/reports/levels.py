@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfrecords.errors import DataError
-from zoo.reports.files import RunFiles, read_run
+from zoo.reports.files import RunFiles, read_config, read_run
 from zoo.reports.predictions import PREFIX, DayPredictions, by_day, day_text, until_text
 from zoo.reports.scores import METRICS, count_matrix, row_fractions, score_tables
 from zoo.reports.write import (
@@ -93,11 +93,11 @@ def write_levels(run_dir: str | Path, tree: Taxonomy | None = None) -> Path | No
     DataError
         If a file is missing or broken.
     """
+    if tree is None and not read_config(run_dir).taxonomy:
+        return None
     run = read_run(run_dir, only_scores=True)
     animate, own = tree is not None, _own_tree(run)
     tree = tree or own
-    if tree is None:
-        return None
     places = _places(run, tree, own)
     probability = node_probabilities(run, tree, own, places)
     levels = level_predictions(run.predictions, run.config.classes, probability, tree, places)
@@ -336,7 +336,7 @@ def _page(run, tree, levels, scores, consistent, figures) -> str:
     parts += [f"## {heading}{config.mark}\n\n![{heading}]({name})" for heading, name in figures]
     parts.append(
         "## Draw this again\n\n`python -m zoo.evaluate RUN --redraw --taxonomy NAME` needs "
-        "`predictions_by_day.parquet` and `report_config.json`, and not the model. Tables of all days: `scores_by_level.csv`, `per_class.csv`, "
-        "`confusion.csv`, `consistency.csv`."
+        "`predictions_by_day.parquet` and `report_config.json`, and not the model. Tables of all days: "
+        "`scores_by_level.csv`, `per_class.csv`, `confusion.csv`, `consistency.csv`."
     )
     return "\n\n".join(parts) + "\n"
