@@ -207,6 +207,11 @@ def available() -> list[str]:
                   if item.name.endswith(".yaml"))  # fmt: skip
 
 
+def located(taxonomy: str) -> str:
+    """Give what finds a taxonomy again from anywhere: the name of one of the zoo, the absolute path of a file."""
+    return taxonomy if taxonomy in available() or not Path(taxonomy).is_file() else str(Path(taxonomy).resolve())
+
+
 def load(taxonomy: str) -> Taxonomy:
     """Read and check a taxonomy.
 

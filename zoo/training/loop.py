@@ -175,7 +175,7 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
 
     from zoo import registry
     from zoo.tasks import base
-    from zoo.taxonomies.tree import available
+    from zoo.taxonomies import tree as trees
     from zoo.training import bundle as bundles
     from zoo.training import callbacks as around
     from zoo.training import devices, warm_start
@@ -183,9 +183,10 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
     from zoo.training.prediction import calibrate
 
     # A run must find its data again from wherever it is evaluated.
-    files_of = ["data", "extra_data"] + ["taxonomy"] * (settled.run.taxonomy not in available())
-    places = {key: str(Path(value).resolve()) for key in files_of
+    places = {key: str(Path(value).resolve()) for key in ("data", "extra_data")
               if (value := getattr(settled.run, key)) is not None}  # fmt: skip
+    if settled.run.taxonomy:
+        places["taxonomy"] = trees.located(settled.run.taxonomy)
     settled = dataclasses.replace(settled, run=dataclasses.replace(settled.run, **places))
     options, entry = settled.run, registry.get(settled.model)
     devices.check_batch(options.batch_size, strategy.num_replicas_in_sync)
