@@ -143,6 +143,11 @@ USAGE = {
     "bad folds": ("zoo.fit", [*ATAT, "--folds", "7"], ["--folds", "'7'"]),
     "predict: table": ("zoo.predict", ["RUN", "--data", "x", "--out", "x.txt"], [".parquet", "x.txt"]),
     "predict: day": ("zoo.predict", ["RUN", "--data", "x", "--out", "x.csv", "--day", "-1"], ["--day", "-1"]),
+    "no taxonomy": ("zoo.fit", [*ATAT, "--loss", "hierarchical"], ["go together", "zoo.taxonomy"]),
+    "taxonomy: name": ("zoo.taxonomy", ["elastic"], ["elasticc", "'elastic'"]),
+    "taxonomy: table": ("zoo.taxonomy", ["elasticc", "--table", "x.csv"], ["go together", "'x.csv'"]),
+    "taxonomy: no name": ("zoo.taxonomy", ["--out", "x.png"], ["NAME", "elasticc"]),
+    "taxonomy: drawing": ("zoo.taxonomy", ["elasticc", "--out", "x.pdf"], [".png", "x.pdf"]),
     "evaluate: days": ("zoo.evaluate", ["RUN", "--days", "1,soon"], ["--days", "'1,soon'"]),
     "parity: folder": ("zoo.parity", ["nowhere"], ["nowhere"]),
     "convert: config": (

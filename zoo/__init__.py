@@ -23,6 +23,7 @@ _FUNCTIONS = {
     "convert": "zoo.convert:convert",
     "compare": "zoo.training.compare:compare",
     "tune": "zoo.training.tuning:tune",
+    "taxonomy": "zoo.taxonomies.tree:load",
 }
 
 __all__ = ["__version__", *_FUNCTIONS]

@@ -141,6 +141,7 @@ def convert(weights, config, model: str, out, *, survey: str = "unknown", zero_p
 
     from zoo.inputs.config import InputConfig
     from zoo.inputs.data import Column, DataSpec
+    from zoo.taxonomies.tree import of_nodes
     from zoo.training import bundle as bundles
     from zoo.training import files
 
@@ -171,8 +172,11 @@ def convert(weights, config, model: str, out, *, survey: str = "unknown", zero_p
         feature_days=info.feature_days,
         feature_group="features" if info.features else "",
     )
+    loss = "crossentropy"
+    if info.nodes:
+        spec, loss = spec.under(of_nodes(info.nodes)), "hierarchical"
     inputs = InputConfig(**_inputs_of(entry))
-    bundle = bundles.Bundle(model, dataclasses.asdict(network.config), inputs, spec)
+    bundle = bundles.Bundle(model, dataclasses.asdict(network.config), inputs, spec, loss)
     bundles.save(out / "bundle", bundle, network)
     sections = {"hparams": dataclasses.asdict(network.config), "inputs": dataclasses.asdict(inputs)}
     import yaml

@@ -13,6 +13,7 @@ EPILOG = """examples:
   python -m zoo.evaluate runs/atat/*fold*                    several: their mean, spread and curves as well
   python -m zoo.evaluate runs/atat/NAME --data DIR --split all --out DIR2
   python -m zoo.evaluate runs/atat/NAME --redraw             draw again from the stored predictions
+  python -m zoo.evaluate runs/atat/NAME --taxonomy plasticc  at every level of a tree too, with animations over days
 exit code 0: done; 1: failed on the way; 2: wrong usage
 """
 
@@ -31,6 +32,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--split", default="test", choices=["test", "validation", "train", "all"])
     parser.add_argument("--days", help="comma-separated days after the reference time, 'inf' for everything")
     parser.add_argument("--out", metavar="DIR", help="where the comparison, or a report on --data, is written")
+    parser.add_argument("--taxonomy", metavar="NAME", help="score at each level of a tree too; a name or a YAML file")
     parser.add_argument("--redraw", action="store_true", help="use stored predictions, load no model")
     command.add_common_flags(parser)
     options = parser.parse_args(argv)
@@ -46,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
             raise UsageError(f"--days: positive numbers, comma-separated. Received: {options.days!r}")
     index = evaluation.evaluate(
         options.runs, days=days, data=options.data, split=options.split, out=options.out,
-        redraw=options.redraw, quiet=options.quiet,
+        redraw=options.redraw, taxonomy=options.taxonomy, quiet=options.quiet,
     )  # fmt: skip
     print(index)
     return 0

@@ -14,7 +14,8 @@ EPILOG = """examples:
   python -m zoo.predict runs/atat/NAME --data metadata.csv.gz lightcurves.csv.gz --out predictions.parquet
   python -m zoo.predict runs/atat/NAME --data FOLDER --out predictions.csv --day 8
 The table has one row an object in input order: object_id, predicted_class, p_<class> ..., observations
-(rows the model saw) and reason (empty, or why there is no prediction).
+(rows the model saw) and reason (empty, or why there is no prediction). A run with a taxonomy adds node_<name>,
+the probability of every node's path.
 exit code 0: done; 1: failed on the way; 2: wrong usage
 """
 

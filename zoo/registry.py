@@ -93,6 +93,10 @@ class ModelInfo:
         return cls(**{key: tuple(value) for key, value in values.items()})
 
 
+GOLDEN = {"hierarchical": ["zoo.losses.hierarchical_parity:check_loss"]}
+"""Handlers of golden cases of what belongs to no family, as a family's ``config.py`` names its own."""
+
+
 @cache
 def _configs() -> dict[str, Any]:
     families = [module.name for module in pkgutil.iter_modules(zoo.models.__path__) if module.ispkg]
@@ -117,9 +121,11 @@ def golden_handlers() -> dict[str, list[str]]:
     A handler takes a ``zoo.golden.Case`` and gives a list of ``zoo.golden.Comparison`` and
     ``zoo.golden.NotCarried``, or None when the case is not of its kind.
     """
-    return GOLDEN | {
-        folder: handlers for config in _configs().values() for folder, handlers in getattr(config, "GOLDEN", {}).items()
-    }
+    found: dict[str, list[str]] = {}
+    for table in (GOLDEN, *(getattr(config, "GOLDEN", {}) for config in _configs().values())):
+        for folder, handlers in table.items():
+            found.setdefault(folder, []).extend(handlers)
+    return found
 
 
 @cache

@@ -35,13 +35,16 @@ class Workbench:
         self.settled = resolve(example.model, data=str(records), **example.hparams, **options)
         self.directory = RecordDirectory(records)
         parts = self.settled.hparams.parts()
-        self.spec = data.describe(self.directory, parts, self.settled.inputs, self.settled.selection)
+        self.spec = data.describe(
+            self.directory, parts, self.settled.inputs, self.settled.selection, self.settled.run.taxonomy
+        )
         self.examples = data.Examples(self.directory, np.arange(len(self.directory)), self.spec)
         entry, names = example.entry, self.spec.record_static
         self.stage = data.build_stage(self.spec, entry.view, parts, self.settled.inputs, names)
         self.task = base.create(entry.task, self.spec, self.settled.run)
+        self.task.prepare(np.bincount(self.examples.labels, minlength=len(self.spec.classes)))
         hparams = dataclasses.asdict(self.settled.hparams)
-        self.bundle = Bundle(example.model, hparams, self.settled.inputs, self.spec)
+        self.bundle = Bundle(example.model, hparams, self.settled.inputs, self.spec, self.settled.run.loss)
 
     def build(self, seed: int = 0):
         """Give a new network with fitted tables, the same for the same seed."""

@@ -14,6 +14,7 @@ from zoo.inputs import labels as label_maps
 from zoo.inputs import plan
 from zoo.inputs.config import InputConfig, SelectionConfig
 from zoo.registry import ModelInfo
+from zoo.taxonomies import tree as trees
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,14 @@ class DataSpec:
         Name and code version of the derived group; empty when none is used.
     fingerprint : str
         Of the training data set.
+    taxonomy : str
+        Name or file of the tree of classes; empty where there is none, and then the next three are empty too.
+    nodes : tuple of str
+        Nodes of the tree in level order.
+    parents : tuple of int
+        Index of each node's parent, −1 for the root.
+    class_nodes : dict of str to int
+        Index of the node of every class; classes that a selection dropped may be among them.
     """
 
     survey: str
@@ -64,6 +73,42 @@ class DataSpec:
     feature_group: str = ""
     feature_version: str = ""
     fingerprint: str = ""
+    taxonomy: str = ""
+    nodes: tuple[str, ...] = ()
+    parents: tuple[int, ...] = ()
+    class_nodes: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def tree(self) -> trees.Taxonomy | None:
+        """The tree of classes, if there is one."""
+        return trees.Taxonomy(self.taxonomy, self.nodes, self.parents) if self.nodes else None
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Index of the node of each class, in the order of the classes."""
+        return tuple(self.class_nodes[name] for name in self.classes)
+
+    def under(self, tree: trees.Taxonomy) -> DataSpec:
+        """Give the same with a tree of classes.
+
+        Raises
+        ------
+        UsageError
+            If a class is not in the tree, or two classes are one node of it.
+        """
+        found: dict[int, str] = {}
+        for name in self.classes:
+            place = tree.index(name)
+            if place in found:
+                raise UsageError(
+                    f"taxonomy {tree.name}: two classes of the run are one node, {tree.nodes[place]!r}; merge them "
+                    f"with --label-map, or keep one with --classes. Received: {found[place]!r} and {name!r}"
+                )
+            found[place] = name
+        class_nodes = {name: place for place, name in found.items()}
+        return dataclasses.replace(
+            self, taxonomy=tree.name, nodes=tree.nodes, parents=tree.parents, class_nodes=class_nodes
+        )
 
     @property
     def labels(self) -> label_maps.Labels:
@@ -73,7 +118,7 @@ class DataSpec:
     def model_info(self) -> ModelInfo:
         """Give what a model must know."""
         static = tuple(column.name for column in self.static)
-        return ModelInfo(self.classes, self.bands, static, self.features, self.feature_days)
+        return ModelInfo(self.classes, self.bands, static, self.features, self.feature_days, self.nodes)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
@@ -86,13 +131,14 @@ class DataSpec:
         values["static"] = tuple(
             Column(item["name"], tuple(item["missing"]), item["caution"]) for item in values["static"]
         )
-        for key in ("bands", "record_static", "classes", "features", "feature_days"):
-            values[key] = tuple(values[key])
+        for key in ("bands", "record_static", "classes", "features", "feature_days", "nodes", "parents"):
+            values[key] = tuple(values.get(key, ()))
         return cls(**values)
 
 
-def describe(directory: RecordDirectory, parts, inputs: InputConfig, selection: SelectionConfig) -> DataSpec:
-    """Settle bands, columns and classes of a run on a record directory, before any selection by counts."""
+def describe(directory: RecordDirectory, parts, inputs: InputConfig, selection: SelectionConfig,
+             taxonomy: str | None = None) -> DataSpec:  # fmt: skip
+    """Settle bands, columns, classes and tree of a run on a record directory, before any selection by counts."""
     info = directory.info
     labels = label_maps.load(info.classes, selection.label_map)
     if selection.classes:
@@ -110,6 +156,8 @@ def describe(directory: RecordDirectory, parts, inputs: InputConfig, selection: 
         native={str(key): value for key, value in labels.native.items()},
         fingerprint=info.fingerprint,
     )
+    if taxonomy:
+        spec = spec.under(trees.load(taxonomy))
     if "features" not in parts:
         return spec
     group = DerivedGroup(directory, inputs.feature_group)

@@ -22,21 +22,41 @@ def crossentropy(labels, logits, smoothing: float = 0.0):
     """
     logprob = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
     true = ops.one_hot(labels, ops.shape(logits)[-1], dtype="float32")
-    return -ops.sum(_smooth(true, smoothing) * logprob, axis=-1)
+    return -ops.sum(smooth(true, smoothing) * logprob, axis=-1)
+
+
+def weighted_crossentropy(labels, logits, smoothing: float = 0.0, weights=None):
+    """Give −w log p(true class), (batch,): the cross-entropy times a weight of the class.
+
+    Parameters
+    ----------
+    labels : tensor (batch,), int
+        Class index.
+    logits : tensor (batch, class)
+    smoothing : float
+        See `crossentropy`.
+    weights : array (class,), optional
+        1 when absent.
+    """
+    loss = crossentropy(labels, logits, smoothing)
+    if weights is None:
+        return loss
+    true = ops.one_hot(labels, len(weights), dtype="float32")
+    return loss * ops.matmul(true, ops.convert_to_tensor(weights, dtype="float32"))
 
 
 def focal(labels, logits, smoothing: float = 0.0, gamma: float = 2.0):
     """Give the focal loss −(1 − p)^γ log p of the true class, (batch,) (Lin et al. 2017)."""
     true = ops.one_hot(labels, ops.shape(logits)[-1], dtype="float32")
     return keras.losses.categorical_focal_crossentropy(
-        _smooth(true, smoothing), ops.cast(logits, "float32"), alpha=1.0, gamma=gamma, from_logits=True
+        smooth(true, smoothing), ops.cast(logits, "float32"), alpha=1.0, gamma=gamma, from_logits=True
     )
 
 
 def sigmoid_focal(labels, logits, smoothing: float = 0.0):
     """Give the focal loss of every class on its own, summed, (batch,), see `zoo.losses.focal`."""
     true = ops.one_hot(labels, ops.shape(logits)[-1], dtype="float32")
-    return _sigmoid_focal(_smooth(true, smoothing), logits)
+    return _sigmoid_focal(smooth(true, smoothing), logits)
 
 
 def triplet_semihard(labels, logits, smoothing: float = 0.0):
@@ -57,18 +77,23 @@ def _unit(logits):
     return logits / ops.sqrt(ops.maximum(ops.sum(ops.square(logits), axis=-1, keepdims=True), 1e-12))
 
 
-def _smooth(true, smoothing):
+def smooth(true, smoothing: float):
+    """Spread a share of one-hot targets (..., class) evenly over all classes."""
     return true * (1.0 - smoothing) + smoothing / ops.shape(true)[-1]
 
 
 LOSSES = {
     "crossentropy": crossentropy,
+    "weighted_crossentropy": weighted_crossentropy,
     "focal": focal,
     "sigmoid_focal": sigmoid_focal,
     "triplet_semihard": triplet_semihard,
     "triplet_hard": triplet_hard,
 }
-"""Losses that ``--loss`` takes for classifiers."""
+"""Losses that ``--loss`` takes for classifiers, beside ``hierarchical``."""
+
+WEIGHTED = ("weighted_crossentropy",)
+"""Those that take a weight for each class, from the numbers of training objects."""
 
 WHOLE_BATCH = ("triplet_semihard", "triplet_hard")
-"""Those of them that compare the objects of a batch with each other."""
+"""Those that compare the objects of a batch with each other."""

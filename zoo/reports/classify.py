@@ -190,6 +190,10 @@ def _page(run, blocks, scores, per_class, figures, curves, bootstrap) -> str:
     parts.append(f"## Scores by class, {until_text(last['day'])}{mark}")
     parts.append(_class_table(per_class[per_class["day"] == last["day"]]))
     parts += [f"## {heading}{mark}\n\n![{heading}]({name})" for heading, name in figures[2:]]
+    levels = sorted(path.parent.name for path in (run.path / "report").glob("levels_*/index.md"))
+    if levels:
+        links = [f"* [{name.removeprefix('levels_')}]({name}/index.md)" for name in levels]
+        parts.append("## Scores at the levels of a tree of classes\n\n" + "\n".join(links))
     parts.append("## Light curves and predicted probabilities")
     parts += [f"![{heading}]({name})" for heading, name in curves] or [f"None: the run has no `{LIGHT_CURVES}`."]
     if run.history is None:

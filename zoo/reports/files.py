@@ -43,6 +43,8 @@ class ReportConfig:
     fold : int or None
     flux_unit : str
         Unit of the light curves' flux, optional in the file.
+    taxonomy : dict or None
+        Tree of a hierarchical run: ``name, nodes, parents`` and ``class_nodes``, the node of every class.
     """
 
     model: str
@@ -56,6 +58,7 @@ class ReportConfig:
     seed: int | None = None
     fold: int | None = None
     flux_unit: str = ""
+    taxonomy: dict[str, Any] | None = None
 
     @property
     def group(self) -> str:
@@ -162,6 +165,7 @@ def read_config(run_dir: str | Path) -> ReportConfig:
         if name not in raw["classes"] or not number or not 0 < weight < float("inf"):
             what = "key 'class_weights' must give classes a number > 0"
             raise _broken(file, path, what, f"{name!r}: {weight!r}")
+    _expect(file, path, raw, "taxonomy", dict, optional=True)
     if "flux_unit" in raw:
         _expect(file, path, raw, "flux_unit", str)
     return ReportConfig(**{key: raw[key] for key in ReportConfig.__dataclass_fields__ if key in raw})

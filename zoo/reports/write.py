@@ -52,6 +52,23 @@ def write_figure(path: Path, figure: Figure) -> Path:
     return write_bytes(path, buffer.getvalue())
 
 
+def write_animation(path: Path, figures: Sequence[Figure], milliseconds: int = 500) -> Path:
+    """Write figures of one size as the frames of a GIF that goes round."""
+    from matplotlib.animation import PillowWriter
+
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part.gif")
+    writer = PillowWriter(fps=1000 / milliseconds)
+    try:
+        writer.setup(figures[0], temporary, dpi=80)
+        for figure in figures:
+            writer.fig = figure
+            writer.grab_frame()
+        writer.finish()
+        return write_bytes(path, temporary.read_bytes())
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Give a table as a list of rows with Python's own numbers."""
     return [_plain(row) for row in table.astype(object).to_dict("records")]

@@ -8,6 +8,9 @@ from zoo.registry import load, unknown
 TASKS = {"classify": "zoo.tasks.classify:Classify"}
 """Tasks by name. A new one is a subclass of `Task` and a line here."""
 
+BY_LOSS = {("classify", "hierarchical"): "zoo.tasks.hierarchical:Hierarchical"}
+"""What takes the place of a task under a loss with outputs of its own."""
+
 
 class Task:
     """Base of the tasks.
@@ -37,6 +40,15 @@ class Task:
                 raise UsageError(unknown(f"metric of the task {type(self).__name__}", name, self.scores))
         self.spec, self.run = spec, run
         self.calibration: dict[str, float] = {}
+
+    def prepare(self, counts) -> None:
+        """Take what the loss needs of the training objects; called once before training.
+
+        Parameters
+        ----------
+        counts : array (class,), int64
+            Training objects of every class.
+        """
 
     def loss(self, network, outputs, targets):
         """Give the loss of every object, (batch,); averaging over valid tokens happens inside an object."""
@@ -72,8 +84,13 @@ class Task:
         raise UsageError(f"the task {type(self).__name__} states no signature")
 
 
-def create(name: str, spec, run) -> Task:
-    """Give the task of a name for a data set and a run configuration."""
+def find(name: str, loss: str) -> type[Task]:
+    """Give the class of the task of a name under a loss."""
     if name not in TASKS:
         raise UsageError(unknown("task", name, TASKS))
-    return load(TASKS[name])(spec, run)
+    return load(BY_LOSS.get((name, loss), TASKS[name]))
+
+
+def create(name: str, spec, run) -> Task:
+    """Give the task of a name for a data set and a run configuration."""
+    return find(name, run.loss)(spec, run)

@@ -11,7 +11,8 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
 from tfrecords.errors import UsageError
-from zoo.losses.classification import LOSSES, WHOLE_BATCH
+from zoo.losses.classification import LOSSES, WEIGHTED, WHOLE_BATCH
+from zoo.losses.hierarchical import balanced_weights
 from zoo.metrics.agreement import CohenKappa, MatthewsCorrelation
 from zoo.metrics.confusion import ConfusionMatrix
 from zoo.registry import unknown
@@ -42,20 +43,36 @@ class Classify(Task):
 
     def __init__(self, spec, run):
         super().__init__(spec, run)
-        if run.loss not in LOSSES:
-            raise UsageError(unknown("loss for classification", run.loss, LOSSES))
+        self.weights = None
+        self.check()
+
+    def check(self) -> None:
+        """Refuse what the run says of the loss where it does not fit."""
+        if self.run.loss not in LOSSES:
+            raise UsageError(unknown("loss for classification", self.run.loss, [*LOSSES, "hierarchical"]))
+
+    def prepare(self, counts):
+        if self.run.loss in WEIGHTED:
+            self.weights = balanced_weights(counts, self.spec.classes, self.run.absent_nodes)
+
+    def head_loss(self, labels, logits):
+        """Give the loss of every object, (batch,), at one head."""
+        options = {"weights": self.weights} if self.run.loss in WEIGHTED else {}
+        return LOSSES[self.run.loss](labels, logits, smoothing=self.run.label_smoothing, **options)
+
+    def class_logits(self, logits):
+        """Give numbers (batch, class) from a head's logits whose softmax are the probabilities of the classes."""
+        return logits
 
     def loss(self, network, outputs, targets):
-        function = LOSSES[self.run.loss]
-        labels = targets["label"]
-        heads = [function(labels, outputs[head], smoothing=self.run.label_smoothing) for head in network.heads]
+        heads = [self.head_loss(targets["label"], outputs[head]) for head in network.heads]
         return sum(heads[1:], heads[0])
 
     def metrics(self, network):
         classes = len(self.spec.classes)
-        further = [_PrimaryScore(network.primary, name, self.scores[name](classes))
+        further = [_PrimaryScore(network.primary, name, self.scores[name](classes), self.class_logits)
                    for name in dict.fromkeys(self.run.metrics or ())]  # fmt: skip
-        return [_PrimaryConfusion(network.primary, classes), *further]
+        return [_PrimaryConfusion(network.primary, classes, self.class_logits), *further]
 
     def columns(self):
         return [f"p_{name}" for name in self.spec.classes]
@@ -103,25 +120,25 @@ class Classify(Task):
 class _PrimaryConfusion(ConfusionMatrix):
     """The confusion matrix of one head, updated with a task's targets and outputs."""
 
-    def __init__(self, head: str, classes: int):
+    def __init__(self, head: str, classes: int, class_logits):
         super().__init__(classes)
-        self.head = head
+        self.head, self.class_logits = head, class_logits
 
     def update_state(self, targets, outputs, sample_weight=None):
-        super().update_state(targets["label"], outputs[self.head], sample_weight)
+        super().update_state(targets["label"], self.class_logits(outputs[self.head]), sample_weight)
 
 
 class _PrimaryScore(keras.metrics.Metric):
     """A further score of one head, updated with a task's targets and outputs."""
 
-    def __init__(self, head: str, name: str, metric):
+    def __init__(self, head: str, name: str, metric, class_logits):
         super().__init__(name=name)
-        self.head, self.metric = head, metric
+        self.head, self.metric, self.class_logits = head, metric, class_logits
 
     def update_state(self, targets, outputs, sample_weight=None):
         # Weights only tell the objects from the rows that fill up a batch, as in the confusion matrix.
         counted = None if sample_weight is None else ops.cast(sample_weight > 0, "float32")
-        self.metric.update_state(targets["label"], outputs[self.head], counted)
+        self.metric.update_state(targets["label"], self.class_logits(outputs[self.head]), counted)
 
     def result(self):
         return {self.name: self.metric.result()}

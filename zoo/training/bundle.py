@@ -31,7 +31,7 @@ class Bundle:
     inputs : InputConfig
         Stage 1.
     spec : DataSpec
-        Bands, columns, classes, label map, fingerprint of the training data.
+        Bands, columns, classes, label map, taxonomy, fingerprint of the training data.
     loss : str
         Name of the task's loss.
     calibration : dict of str to float
@@ -65,7 +65,7 @@ class Bundle:
         from zoo.training.ensemble import Ensemble
 
         single = dataclasses.replace(self, members=())
-        return Ensemble([single.build() for _ in self.members], self.members)
+        return Ensemble([single.build() for _ in self.members], self.members, self.spec.tree)
 
 
 def save(directory: Path, bundle: Bundle, network) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Literal
 
 from tfrecords.errors import UsageError
@@ -42,8 +43,20 @@ class RunConfig:
     mixed_precision : {"float32", "bfloat16"}
         Precision of the network's matrix products; times, losses and tables stay in float32.
     loss : str
-        Name of the task's loss. For classes: ``crossentropy``, ``focal``, ``sigmoid_focal``, or the crossentropy plus
-        the triplets of a batch, ``triplet_semihard`` and ``triplet_hard``.
+        Name of the task's loss. For classes: ``crossentropy``, ``weighted_crossentropy`` (by the inverse numbers of
+        training objects), ``focal``, ``sigmoid_focal``, ``hierarchical``, or the crossentropy plus the triplets of a
+        batch, ``triplet_semihard`` and ``triplet_hard``.
+    taxonomy : str, optional
+        Tree of classes, by name or as a YAML file; goes with ``loss hierarchical``, whose networks have one logit a
+        node. The next four go with it too.
+    hierarchy_alpha : float
+        A node at level l counts exp(-alpha l) in the loss.
+    hierarchy_by : {"depth", "height"}
+        Its level: edges to the root (larger alpha favours coarse nodes) or to its deepest leaf (fine nodes).
+    node_weights : {"counts", "none"}
+        Weigh nodes by N / (M n), with n of the N training objects below each of the M nodes, or all alike.
+    absent_nodes : {"error", "zero"}
+        What becomes of a node, or under ``weighted_crossentropy`` a class, without training objects.
     label_smoothing : float
         Share of the target that is spread over all classes.
     sampling : {"natural", "balanced"}
@@ -133,6 +146,11 @@ class RunConfig:
     devices: str = "auto"
     mixed_precision: Literal["float32", "bfloat16"] = "float32"
     loss: str = "crossentropy"
+    taxonomy: str | None = None
+    hierarchy_alpha: float = 0.5
+    hierarchy_by: Literal["depth", "height"] = "depth"
+    node_weights: Literal["counts", "none"] = "counts"
+    absent_nodes: Literal["error", "zero"] = "error"
     label_smoothing: float = 0.0
     sampling: Literal["natural", "balanced"] = "natural"
     metrics: list[str] | None = None
@@ -177,6 +195,14 @@ class RunConfig:
             raise UsageError(f"steps_per_epoch must be at least 1. Received: {self.steps_per_epoch}")
         if not 0 < self.learning_rate <= 100:
             raise UsageError(f"learning_rate must lie in (0, 100]. Received: {self.learning_rate}")
+        if (self.loss == "hierarchical") != bool(self.taxonomy):
+            raise UsageError(
+                "loss hierarchical and taxonomy go together; python -m zoo.taxonomy lists the zoo's, "
+                "--taxonomy null takes away a preset's. "
+                f"Received: loss {self.loss}, taxonomy {self.taxonomy or 'none'}"
+            )
+        if not math.isfinite(self.hierarchy_alpha):
+            raise UsageError(f"hierarchy_alpha must be a finite number. Received: {self.hierarchy_alpha}")
         if not 0 <= self.label_smoothing < 1:
             raise UsageError(f"label_smoothing must lie in [0, 1). Received: {self.label_smoothing}")
         if self.seed < 0:

@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from tfrecords.errors import DataError, UsageError
+from zoo.losses.hierarchical import log_conditional
 from zoo.tasks import base
 from zoo.tasks.classify import weighted_logits
 from zoo.training import bundle as bundles
@@ -28,23 +29,28 @@ class Ensemble(keras.Model):
         Built networks of one configuration.
     calibrations : sequence of dict
         Weights of each member's heads; empty for its primary head.
+    tree : Taxonomy, optional
+        Of members with one logit a node: their mean is then of log-probabilities among siblings.
     """
 
     heads, primary = ("ensemble",), "ensemble"
 
-    def __init__(self, members, calibrations):
+    def __init__(self, members, calibrations, tree=None):
         super().__init__(autocast=False, name="ensemble")
-        self.members, self.info = list(members), members[0].info
+        self.members, self.info, self.tree = list(members), members[0].info, tree
         self.calibrations = [dict(item) or {members[0].primary: 1.0} for item in calibrations]
         self.built = True
 
     def call(self, inputs, training=None):
-        """Give the dict of logits (batch, class)."""
+        """Give the dict of logits (batch, class), or (batch, node) under a tree."""
         found = [
-            ops.log_softmax(weighted_logits(weights, member(inputs, training=training)), axis=-1)
+            self._log_probabilities(weighted_logits(weights, member(inputs, training=training)))
             for member, weights in zip(self.members, self.calibrations, strict=True)
         ]
         return {self.primary: sum(found[1:], found[0]) / len(found)}
+
+    def _log_probabilities(self, logits):
+        return ops.log_softmax(logits, axis=-1) if self.tree is None else log_conditional(logits, self.tree)
 
 
 def run(settled, path: Path | None, quiet: bool) -> Run:
@@ -93,7 +99,7 @@ def _combine(settled, path: Path, members: list[Run], splits, quiet: bool) -> Ru
                 f"Received: {', '.join(member.bundle.spec.classes)}; {member.bundle.hparams.get('quantiles')} quantiles"
             )
     bundle = dataclasses.replace(first, calibration={}, members=tuple(member.bundle.calibration for member in members))
-    network = Ensemble([member.network for member in members], bundle.members)
+    network = Ensemble([member.network for member in members], bundle.members, bundle.spec.tree)
     task = base.create(bundle.entry.task, bundle.spec, settled.run)
     # With folds of their own some members have trained on what the first validates on.
     if not settled.run.member_folds:

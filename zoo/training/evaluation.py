@@ -21,7 +21,7 @@ DRAWN = 8
 
 
 def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redraw: bool = False,
-             quiet: bool = True) -> Path:  # fmt: skip
+             taxonomy: str | None = None, quiet: bool = True) -> Path:  # fmt: skip
     """Score runs on a split at every evaluation day and write tables and plots.
 
     Parameters
@@ -37,6 +37,10 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
         Directory of the comparison, or of a report on other data.
     redraw : bool
         Draw from predictions that are there already, without models.
+    taxonomy : str, optional
+        Tree of classes, by name or as a YAML file: score at each of its levels too, with animations over the
+        days, into ``report/levels_<name>``. A hierarchical run is always scored on its own tree, without
+        animations unless the tree is named here.
     quiet : bool
         No progress bar.
 
@@ -46,7 +50,10 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
         ``index.md`` of the report, or of the comparison of several runs.
     """
     from zoo.reports.classify import write_report
+    from zoo.reports.levels import write_levels
+    from zoo.taxonomies import tree as trees
 
+    tree = trees.load(taxonomy) if taxonomy else None
     items = list(runs) if isinstance(runs, (list, tuple)) else [runs]
     if not items:
         raise UsageError("evaluate needs at least one run. Received: none")
@@ -59,6 +66,7 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
             run = load_run(item)
             place = _place(run, data, split, out if len(items) == 1 else None)
             _write_predictions(run, place, days, data, split, quiet)
+        write_levels(place, tree)
         index = write_report(place)
         places.append(place)
     if len(places) == 1:
@@ -153,8 +161,20 @@ def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: boo
             "seed": run.run_config.seed,
             "fold": (run.run_config.fold or 0) if directory.info.folds else None,
             "split": split,
+            "taxonomy": _tree(spec),
         },
     )
+
+
+def _tree(spec) -> dict | None:
+    if not spec.nodes:
+        return None
+    return {
+        "name": spec.taxonomy,
+        "nodes": list(spec.nodes),
+        "parents": list(spec.parents),
+        "class_nodes": {name: spec.class_nodes[name] for name in spec.classes},
+    }
 
 
 def _drawn_light_curves(examples, directory, names):

@@ -107,7 +107,7 @@ def open_data(settled: Resolved):
     if not path.is_dir():
         raise UsageError(f"--data must be a directory of records. Received: {path}")
     directory = RecordDirectory(path)
-    spec = data.describe(directory, settled.hparams.parts(), settled.inputs, settled.selection)
+    spec = data.describe(directory, settled.hparams.parts(), settled.inputs, settled.selection, settled.run.taxonomy)
     spec, splits = data.splits(directory, spec, settled.selection, settled.run.fold, settled.run.seed)
     if settled.run.extra_data:
         splits["extra"] = joined.extra(settled.run.extra_data, splits["train"], settled.run.fold)
@@ -176,6 +176,7 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
 
     from zoo import registry
     from zoo.tasks import base
+    from zoo.taxonomies import tree as trees
     from zoo.training import bundle as bundles
     from zoo.training import callbacks as around
     from zoo.training import devices, warm_start
@@ -187,6 +188,8 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
     # A run must find its data again from wherever it is evaluated.
     places = {key: str(Path(value).resolve()) for key in ("data", "extra_data")
               if (value := getattr(settled.run, key)) is not None}  # fmt: skip
+    if settled.run.taxonomy:
+        places["taxonomy"] = trees.located(settled.run.taxonomy)
     settled = dataclasses.replace(settled, run=dataclasses.replace(settled.run, **places))
     options, entry = settled.run, registry.get(settled.model)
     devices.check_batch(options.batch_size, strategy.num_replicas_in_sync)
@@ -209,6 +212,7 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
             f"loss {options.loss} compares the objects of a batch with each other: it takes one device. "
             f"Received: {strategy.num_replicas_in_sync} devices"
         )
+    task.prepare(start.class_counts(train.labels, spec, options.sampling))
     from zoo.inputs.data import build_stage
     from zoo.inputs.pipeline import evaluation
 

@@ -153,8 +153,9 @@ def predict(run, data, *, source: str | None = None, day: float = float("inf"), 
     Returns
     -------
     pandas.DataFrame
-        One row an object in input order: ``object_id``, ``predicted_class``, one ``p_<class>`` a class,
-        ``observations`` and ``reason`` (empty, or why there is no prediction).
+        One row an object in input order: ``object_id``, ``predicted_class``, one ``p_<class>`` a class, one
+        ``node_<name>`` a node where the loss was hierarchical, ``observations`` and ``reason`` (empty, or why there
+        is no prediction).
 
     Raises
     ------
@@ -224,8 +225,9 @@ def _table(ids, values, observations, columns, run):
     table = pd.DataFrame({"object_id": list(ids)})
     table["predicted_class"] = None
     if len(table):
-        best = np.where(finite, np.nan_to_num(values).argmax(axis=1), 0)
-        table["predicted_class"] = np.where(finite, np.array(run.bundle.spec.classes, object)[best], None)
+        classes = np.array(run.bundle.spec.classes, object)
+        best = np.where(finite, np.nan_to_num(values[:, : len(classes)]).argmax(axis=1), 0)
+        table["predicted_class"] = np.where(finite, classes[best], None)
     numbers = pd.DataFrame(values, columns=columns, index=table.index)
     table = pd.concat([table, numbers], axis=1)
     table["observations"] = observations

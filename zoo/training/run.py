@@ -54,7 +54,8 @@ class Run:
         """The task."""
         from zoo.tasks import base
 
-        task = base.create(self.bundle.entry.task, self.bundle.spec, RunConfig(loss=self.bundle.loss))
+        options = RunConfig(loss=self.bundle.loss, taxonomy=self.bundle.spec.taxonomy or None)
+        task = base.create(self.bundle.entry.task, self.bundle.spec, options)
         task.calibration = self.bundle.calibration
         return task
 

@@ -21,7 +21,8 @@ def export(run, out=None, *, onnx=None, overwrite: bool = False) -> Path:
 
     ``serve`` takes raw padded arrays of any length: ``time`` (MJD, float64), ``flux``, ``flux_err``,
     ``band`` (index), ``flags`` (bits), ``mask`` (batch, time), and the model's ``static`` columns;
-    ``serve_examples`` takes serialized records; ``classes`` takes nothing and gives names. A model with
+    ``serve_examples`` takes serialized records; ``classes`` takes nothing and gives names, and a taxonomy's nodes
+    with the index of each one's parent. A model with
     computed features has no ``serve_examples``: records do not hold them, ``serve`` takes them as arrays.
 
     Parameters
@@ -115,6 +116,7 @@ def _endpoints(run: Run) -> dict:
             "classes": tf.constant(spec.classes),
             "bands": tf.constant(spec.bands),
             "static": tf.constant([column.name for column in spec.static], tf.string),
+            **({"nodes": tf.constant(spec.nodes), "parents": tf.constant(spec.parents)} if spec.nodes else {}),
         }
 
     found = {"serve": (serve, [_serve_signature(spec, parts)])}

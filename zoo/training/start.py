@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 from pathlib import Path
 
@@ -64,7 +66,16 @@ def fingerprints(spec, splits) -> dict[str, str]:
     found = {"data_fingerprint": spec.fingerprint}
     if "extra" in splits:
         found["extra_fingerprint"] = splits["extra"].directory.info.fingerprint
+    if spec.nodes:
+        text = json.dumps([spec.nodes, spec.parents, spec.places])
+        found["taxonomy_fingerprint"] = hashlib.sha256(text.encode("utf-8")).hexdigest()
     return found
+
+
+def class_counts(labels, spec, sampling: str) -> np.ndarray:
+    """Give how many training objects each class has, int64 (class,), as an epoch draws them."""
+    counts = np.bincount(labels, minlength=len(spec.classes))
+    return np.where(counts > 0, counts.max(), 0) if sampling == "balanced" else counts
 
 
 def write_config(path: Path, settled: Resolved, data: dict[str, str]) -> None:
@@ -84,10 +95,11 @@ def write_config(path: Path, settled: Resolved, data: dict[str, str]) -> None:
 def check_fingerprints(path: Path, data: dict[str, str]) -> None:
     """Refuse to go on with a run on other data than it was started on."""
     config = read_config(path)
-    for key in ("data_fingerprint", "extra_fingerprint"):
+    names = {"data": "data are not those", "extra": "extra data are not those", "taxonomy": "taxonomy is not the one"}
+    for kind, what in names.items():
+        key = f"{kind}_fingerprint"
         if config.get(key) != data.get(key):
-            what = "data" if key.startswith("data") else "extra data"
             raise DataError(
-                f"{path}: the {what} are not those the run was started on. Valid: fingerprint {config.get(key)}. "
+                f"{path}: the {what} the run was started on. Valid: fingerprint {config.get(key)}. "
                 f"Received: {data.get(key)}"
             )

@@ -101,7 +101,7 @@ def tune(model: str, preset: str | None = None, *, config: str | None = None, ar
     workers.refuse("zoo.tune")
     entry = registry.get(model)
     fixed = resolve(model, preset, config, arguments, **options)
-    task = registry.load(base.TASKS[entry.task])
+    task = base.find(entry.task, fixed.run.loss)
     project = name or f"{model}-{fixed.preset}-{tuner}"
     root = Path(directory) / project
     root.mkdir(parents=True, exist_ok=True)

@@ -93,9 +93,11 @@ def _source(network, source: str) -> tuple[str | None, Path]:
 
 
 def _foreign(network, other) -> list[str]:
-    """Give the parts whose rows mean something else in the other network: other classes, bands or columns."""
+    """Give the parts whose rows mean something else in the other network: other outputs, bands or columns."""
     found = []
     for aspect, paths in network.tied_to().items():
+        # A head's rows stand for classes, or for nodes where the loss is hierarchical.
+        aspect = "outputs" if aspect == "classes" else aspect
         if getattr(network.info, aspect) != getattr(other.info, aspect):
             found += [_short(path) for path in paths]
     return found

@@ -1,0 +1,119 @@
+"""A run over a tree of classes, from training through prediction, report and export to what starts from it."""
+
+from __future__ import annotations
+
+import shutil
+from importlib import resources
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from tfrecords.errors import DataError
+from tfrecords.reader import RecordDirectory
+from zoo.losses.hierarchical import log_conditional
+from zoo.taxonomies.tree import load
+from zoo.training.loop import fit
+from zoo.training.run import load_run
+
+TREE = load("plasticc")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def taxonomy(tmp_path_factory):
+    """The tree of PLAsTiCC as a file of one's own."""
+    path = tmp_path_factory.mktemp("tree") / "own.yaml"
+    shutil.copy(str(resources.files("zoo.taxonomies") / "plasticc.yaml"), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def settings(options, taxonomy):
+    """Options of one epoch over the tree."""
+    return options | {"epochs": 1, "warmup_epochs": 0.0, "loss": "hierarchical", "taxonomy": str(taxonomy)}
+
+
+@pytest.fixture(scope="module")
+def tree_run(settings):
+    """A finished run over the tree."""
+    return fit("atat", name="tree", quiet=True, **(settings | {"export": True}))
+
+
+def _nodes(table):
+    return table[[f"node_{name}" for name in TREE.nodes]].to_numpy("float64")
+
+
+def test_it_predicts_classes_and_nodes(tree_run, records):
+    run = load_run(tree_run.path)
+    assert run.network.info.nodes == run.bundle.spec.nodes == TREE.nodes
+    table = run.predict(records)
+    path, classes = _nodes(table), table.filter(like="p_").to_numpy("float64")
+    np.testing.assert_allclose(path[:, TREE.leaves].sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(classes, path[:, run.bundle.spec.places], atol=1e-5)
+    names = np.array(run.bundle.spec.classes)
+    assert (table["predicted_class"] == names[classes.argmax(axis=1)]).all()
+    history = pd.read_csv(run.path / "metrics.csv")
+    assert np.isfinite(history[["loss", "val_loss", "val_macro_f1"]]).all(axis=None)
+    # Over the whole data set macro F1 is over the run's classes and not over nodes.
+    assert set(run.bundle.calibration) == {"mix"}
+
+
+def test_the_exported_model_answers_for_nodes(tree_run, records):
+    loaded = tf.saved_model.load(str(tree_run.path / "saved_model"))
+    names = {key: value.numpy() for key, value in loaded.signatures["classes"]().items()}
+    assert [name.decode() for name in names["nodes"]] == list(TREE.nodes)
+    assert names["parents"].tolist() == list(TREE.parents)
+    directory = RecordDirectory(records)
+    answer = loaded.signatures["serve_examples"](tf.constant(directory.serialized(np.arange(9))))
+    table = load_run(tree_run.path).predict(records).head(9)
+    np.testing.assert_allclose(answer["path"].numpy(), _nodes(table), atol=1e-6)
+    parents = np.array(TREE.parents[1:])
+    expected = answer["path"].numpy()[:, 1:] / answer["path"].numpy()[:, parents]
+    np.testing.assert_allclose(answer["conditional"].numpy()[:, 1:], expected, atol=1e-5)
+
+
+def test_the_report_has_the_levels_of_its_own_tree(tree_run):
+    index = load_run(tree_run.path).evaluate(days=(8.0, np.inf))
+    folder = index.parent / "levels_own"
+    scores = pd.read_csv(folder / "scores_by_level.csv")
+    assert scores["level"].unique().tolist() == ["level 1", "level 2", "leaves"]
+    assert "levels_own/index.md" in index.read_text() and not list(folder.glob("*.gif"))
+    predictions = pd.read_parquet(index.parent / "predictions_by_day.parquet")
+    part = predictions[predictions["day"] == 8]
+    guess = _nodes(part)[:, 1:3].argmax(axis=1) + 1
+    truth = part["class"].map(lambda name: np.flatnonzero(TREE.paths[TREE.index(name)])[1])
+    row = scores[(scores["level"] == "level 1") & (scores["day"] == 8)].iloc[0]
+    assert row["accuracy"] == pytest.approx((guess == truth).mean())
+
+
+def test_it_goes_on_with_the_same_tree_only(tree_run, taxonomy):
+    path = tree_run.path.parent / "again"
+    shutil.copytree(tree_run.path, path)
+    text = taxonomy.read_text()
+    taxonomy.write_text(text.replace("[SLSN-I, TDE]", "[TDE, SLSN-I]"))
+    try:
+        with pytest.raises(DataError, match="taxonomy is not the one"):
+            fit("atat", resume=path, epochs=2, quiet=True)
+    finally:
+        taxonomy.write_text(text)
+    assert len(pd.read_csv(fit("atat", resume=path, epochs=2, quiet=True).path / "metrics.csv")) == 2
+
+
+def test_a_flat_run_gives_it_all_but_the_heads(run, settings, tree_run, capsys):
+    for source, words in ((run, "not loaded"), (tree_run, "arrays loaded\n")):
+        fit("atat", name=f"from_{source.path.name}", **(settings | {"init_from": [str(source.path)]}))
+        assert words in capsys.readouterr().err
+
+
+def test_an_ensemble_means_the_conditional_log_probabilities(settings, records):
+    ensemble = fit("atat", name="both", quiet=True, **(settings | {"members": 2, "calibrate": "none"}))
+    paths = [_nodes(load_run(ensemble.path / "members" / str(number)).predict(records)) for number in range(2)]
+    parents = np.array(TREE.parents[1:])
+    mean = np.zeros((len(paths[0]), len(TREE)))
+    for path in paths:
+        mean[:, 1:] += np.log(path[:, 1:] / path[:, parents]) / 2
+    expected = np.exp(np.array(log_conditional(mean, TREE)))
+    found = _nodes(load_run(ensemble.path).predict(records))
+    np.testing.assert_allclose(found[:, 1:] / found[:, parents], expected[:, 1:], atol=1e-5)

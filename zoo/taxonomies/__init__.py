@@ -1,0 +1,1 @@
+"""Trees of classes: one YAML file each, and what reads and checks them."""
