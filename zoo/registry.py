@@ -105,9 +105,11 @@ def golden_handlers() -> dict[str, list[str]]:
     A handler takes a ``zoo.parity.Case`` and gives a list of ``zoo.parity.Comparison``, or None when the
     case is not of its kind.
     """
-    return {
-        folder: handlers for config in _configs().values() for folder, handlers in getattr(config, "GOLDEN", {}).items()
-    }
+    found: dict[str, list[str]] = {}
+    for config in _configs().values():
+        for folder, handlers in getattr(config, "GOLDEN", {}).items():
+            found[folder] = found.get(folder, []) + list(handlers)
+    return found
 
 
 @cache
