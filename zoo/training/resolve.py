@@ -17,17 +17,6 @@ from zoo.training.config import RunConfig
 SECTIONS = {"inputs": InputConfig, "selection": SelectionConfig, "run": RunConfig}
 COMMAS = ("static_columns", "derived_static", "sentinels", "classes", "init_from", "reset", "freeze", "truncate_days",
           "rest_fluxes", "rest_times")  # fmt: skip
-    "static_columns",
-    "derived_static",
-    "sentinels",
-    "classes",
-    "init_from",
-    "reset",
-    "freeze",
-    "truncate_days",
-    "rest_fluxes",
-    "rest_times",
-)
 """Options that hold a list; on the command line commas do instead of YAML brackets."""
 
 
