@@ -115,6 +115,7 @@ def _read(label_map: str) -> tuple[str, dict[str, list[str]], list[str] | None]:
         good = False
     if not good or not groups:
         raise DataError(
-            f"{where}: must read 'classes: {{NAME: [native names]}}', perhaps with 'dropped: [native names]'. Received: {text[:80]!r}"
+            f"{where}: must read 'classes: {{NAME: [native names]}}', perhaps with 'dropped: [native names]'. "
+            f"Received: {text[:80]!r}"
         )
     return where, groups, dropped

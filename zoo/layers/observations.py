@@ -24,6 +24,9 @@ class ObservationMatrix(keras.layers.Layer):
         The band's column is its wavelength, here in the order of the bands; one-hot columns when absent.
     """
 
+    INPUTS = ("time", "flux", "flux_err", "band", "detected", "mask")
+    """Tensors of the view ``packed`` in the order of `call`."""
+
     def __init__(self, bands, time_scale=1.0, flux="linear", flux_scale=1.0, wavelengths=None, **kwargs):
         kwargs["dtype"] = "float32"
         super().__init__(autocast=False, **kwargs)

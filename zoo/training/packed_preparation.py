@@ -21,22 +21,26 @@ def check_preparation(case: Case):
         return None
     import tensorflow as tf
 
-    from zoo.inputs import sky, transforms
+    from zoo.inputs import sky
 
-    expected = case.group("y")
+    expected, curves = case.group("y"), _curves(case)
     found = []
     for letter, model in (("o", "oracle_gru_lite"), ("s", "hierarchical_lstm")):
-        ours, size = _matrix(case, model)
+        stage, layer = _stage(model)
+        inputs = _tensors(stage, curves)
+        size = inputs["mask"].numpy().sum(axis=1)
+        ours = np.asarray(layer(*(inputs[name] for name in layer.INPUTS)), "float64")
         padded = np.zeros(expected[f"x_{letter}"].shape)
         padded[:, : ours.shape[1]] = ours[:, : padded.shape[1]]
         scale = max(1.0, np.abs(expected[f"x_{letter}"]).max())
         found.append(compare(f"x_{letter}", padded, expected[f"x_{letter}"], 1e-6, scale))
         found.append(compare(f"len_{letter}", size, expected[f"len_{letter}"], 0.0))
-    days = case.arrays["x/days"]
-    ours = np.stack([_matrix(case, "oracle_gru_lite", float(day))[1] for day in days], axis=1)
-    found.append(compare("len_by_day", ours, expected["len_by_day"], 0.0))
+        if letter == "o":
+            masks = [_tensors(stage, curves, float(day))["mask"] for day in case.arrays["x/days"]]
+            ours = np.stack([mask.numpy().sum(axis=1) for mask in masks], axis=1)
+            found.append(compare("len_by_day", ours, expected["len_by_day"], 0.0))
     flags = sky.derive(FLAGS, tf.constant(case.arrays["x/ra"]), tf.constant(case.arrays["x/dec"]))
-    return [*found, compare("flags", flags.numpy(), expected["flags"], 0.0), _window(case, transforms)]
+    return [*found, compare("flags", flags.numpy(), expected["flags"], 0.0), _window(curves, expected)]
 
 
 def _stage(model: str):
@@ -67,25 +71,21 @@ def _curves(case: Case):
     )
 
 
-def _matrix(case: Case, model: str, day: float | None = None):
-    """Give the matrix (object, row, column) that the network reads, and the rows (object,) that are valid."""
+def _tensors(stage, curves, day: float = float("inf")) -> dict:
+    """Give the tensors that the network reads of what was observed until a day after the first detection."""
     import tensorflow as tf
 
-    stage, layer = _stage(model)
-    curves = _curves(case)
-    days = None if day is None else tf.fill([curves.count], tf.constant(day, tf.float64))
-    prepared = stage.prepare(curves, tf.zeros([curves.count, 0]), tf.zeros([curves.count, 0, 0]), days=days)
-    inputs = stage.tensors(prepared)
-    matrix = layer(*(inputs[name] for name in ("time", "flux", "flux_err", "band", "detected", "mask")))
-    return np.asarray(matrix, "float64"), inputs["mask"].numpy().sum(axis=1)
+    days = tf.fill([curves.count], tf.constant(day, tf.float64))
+    nothing = tf.zeros([curves.count, 0]), tf.zeros([curves.count, 0, 0])
+    return stage.tensors(stage.prepare(curves, *nothing, days=days))
 
 
-def _window(case: Case, transforms):
+def _window(curves, expected):
     """Compare the first and last rows of the window among the rows that are not saturated."""
-    curves, expected = _curves(case), case.group("y")
+    from zoo.inputs import transforms
+
     curves = transforms.keep(curves, ~transforms.has(curves, transforms.SATURATED))
-    number = curves._replace(time=transforms.position(curves))
-    kept = transforms.detection_window(number)
+    kept = transforms.detection_window(curves._replace(time=transforms.position(curves)))
     rows, owner = kept.time.numpy(), kept.row.numpy()
     ours = np.array([[rows[owner == k].min(), rows[owner == k].max() + 1] if (owner == k).any() else [0, 0]
                      for k in range(int(curves.count))])  # fmt: skip

@@ -8,8 +8,10 @@ import pytest
 
 import hparams
 from tfrecords.errors import DataError, UsageError
-from zoo import parity, registry
+from zoo import registry
+from zoo.golden import Case
 from zoo.models.oracle import reference
+from zoo.parity import load_case, run_case
 from zoo.training.resolve import resolve
 
 INFO = registry.ModelInfo(tuple(map(str, range(26))), tuple("ugrizY"), tuple(f"s{n}" for n in range(23)))
@@ -102,20 +104,20 @@ def test_lstm_zeroes_negative_columns_only_with_relu_first():
 def test_golden_cases(shared, kind):
     folder = shared("golden/hierarchical")
     for path in sorted(folder.glob(f"{kind}_open_*.npz")):
-        found = parity.run_case(parity.load_case(path))
+        found = run_case(load_case(path))
         assert found and all(item.passed for item in found), [item for item in found if not item.passed]
 
 
 def test_a_golden_case_can_fail(shared):
-    case = parity.load_case(shared("golden/hierarchical/prep_open_0.npz"))
+    case = load_case(shared("golden/hierarchical/prep_open_0.npz"))
     for key in ("y/x_s", "y/x_o", "y/len_by_day", "y/flags", "y/s_stop"):
         spoiled = dict(case.arrays) | {key: case.arrays[key] + (case.arrays[key].ndim > 0)}
-        found = parity.run_case(parity.Case(case.family, case.name, {}, spoiled))
+        found = run_case(Case(case.family, case.name, {}, spoiled))
         assert sum(not item.passed for item in found) == 1, key
 
 
 def test_wrong_weights_are_named(shared):
-    arrays = parity.load_case(shared("golden/hierarchical/oracle_gru_lite_open_0.npz")).group("w")
+    arrays = load_case(shared("golden/hierarchical/oracle_gru_lite_open_0.npz")).group("w")
     with pytest.raises(DataError, match="does not have. Received: 'more'"):
         reference.import_weights(arrays | {"more": np.zeros(3)})
     lost = {name: value for name, value in arrays.items() if name != "latent/bias"}

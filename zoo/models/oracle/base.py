@@ -76,8 +76,7 @@ class RecurrentClassifier(keras.Model):
         raise NotImplementedError
 
     def call(self, inputs, training=None):
-        names = ("time", "flux", "flux_err", "band", "detected", "mask")
-        matrix = self.observations(*(inputs[name] for name in names))
+        matrix = self.observations(*(inputs[name] for name in self.observations.INPUTS))
         static = self.columns(ops.cast(inputs["static"], "float32")) if self.config.static else None
         return {"logits": ops.cast(self.decide(self.encoder(matrix, inputs["mask"]), static), "float32")}
 
