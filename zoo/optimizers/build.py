@@ -20,7 +20,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     rate : float
         Largest learning rate.
     warmup, total : int
-        Steps of growth, and steps until ``final`` is reached; an exponential goes on at its pace.
+        Steps of growth, and steps until the end is reached.
     final : float
         Share of the rate at the end.
     """
@@ -36,10 +36,10 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         """Give the learning rate at a step."""
         rate, warmup, final = (self.settings[key] for key in ("rate", "warmup", "final"))
         step = ops.cast(step, "float32")
-        part = ops.maximum((step - warmup) / max(self.settings["total"] - warmup, 1), 0.0)
+        part = ops.clip((step - warmup) / max(self.settings["total"] - warmup, 1), 0.0, 1.0)
         factor = ops.ones_like(part)
         if self.settings["kind"] == "cosine":
-            factor = final + (1.0 - final) * 0.5 * (1.0 + ops.cos(math.pi * ops.minimum(part, 1.0)))
+            factor = final + (1.0 - final) * 0.5 * (1.0 + ops.cos(math.pi * part))
         elif self.settings["kind"] == "exponential":
             factor = ops.exp(part * math.log(max(final, 1e-6)))
         growth = ops.minimum((step + 1.0) / max(warmup, 1), 1.0) if warmup else 1.0
@@ -65,7 +65,7 @@ def optimizer(run, steps_per_epoch: int) -> keras.optimizers.Optimizer:
         warmup = round(run.warmup_epochs * steps_per_epoch)
         total, final = run.epochs * steps_per_epoch, run.final_rate
         if run.decay_steps is not None:
-            total, final = warmup + run.decay_steps, run.decay_rate
+            final = run.decay_rate ** ((total - warmup) / run.decay_steps)
         rate = Schedule(run.schedule, rate, warmup, total, final)
     common = {"learning_rate": rate}
     if run.weight_average:
