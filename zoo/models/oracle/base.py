@@ -46,7 +46,7 @@ class RecurrentClassifier(keras.Model):
             self._wavelengths() if config.band == "wavelength" else None,
             name="observations",
         )
-        self.encoder = RecurrentEncoder(self.cell, config.units, config.layers, dtype=self.dtype_policy, name="encoder")
+        self.encoder = RecurrentEncoder(self.cell, config.units, config.layers, name="encoder")
         if config.static:
             self.columns = StaticColumns(
                 len(info.static),
