@@ -5,8 +5,8 @@
 Needs the extra ``bench``. Each model and its twin (``torch_light_curve_models.py``, whose numbers of weights are
 checked against the published ones) get the same random arrays in the same batches, float32, 2 threads, and take
 turns. Training is one step of Adam with the model's loss; inference is one forward pass. Light curves of the view
-``grid`` have 50 steps, half of the points observed; those of ``packed`` Poisson(108) observations, padded to the longest
-of a batch. A model that is not registered is named and left out.
+``grid`` have 50 steps, half of the points observed; those of ``packed`` Poisson(108) observations, padded to the
+longest of a batch. A model that is not registered is named and left out.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ PACKED = {
     "flux": (("batch", "time"), "float32"),
     "flux_err": (("batch", "time"), "float32"),
     "band": (("batch", "time"), "int32"),
+    "detected": (("batch", "time"), "bool"),
     "mask": (("batch", "time"), "bool"),
 }
 VIEWS = {

@@ -7,7 +7,7 @@ import numpy as np
 SET_VIEWS = ("packed_by_band",)
 """Views whose rows are a set: their order carries no meaning."""
 
-ROWS = ("time", "flux", "flux_err", "band", "mask", "pack_index", "observed")
+ROWS = ("time", "flux", "flux_err", "band", "detected", "mask", "pack_index", "observed")
 """Tensors whose second axis is rows or steps."""
 
 
@@ -42,6 +42,8 @@ def poison(view: str, inputs: dict, rng) -> dict:
     if "band" in inputs:
         other = rng.integers(0, inputs["band"].max() + 1, mask.shape)
         result["band"] = np.where(mask, inputs["band"], other).astype("int32")
+    if "detected" in inputs:
+        result["detected"] = np.where(mask, inputs["detected"], rng.random(mask.shape) < 0.5)
     if view == "packed_by_band":
         shape = inputs["grid_time"].shape
         free = np.ones((shape[0], shape[1] * shape[2]), bool)

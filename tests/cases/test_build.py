@@ -10,11 +10,11 @@ from zoo import registry
 
 
 def _shapes(network) -> dict[str, tuple]:
-    return {item.path.split("/", 1)[1]: tuple(item.shape) for item in network.variables}
+    return {item.path.split("/", 1)[1]: tuple(item.shape) for item in network.weights}
 
 
 def test_every_variable_has_a_path_of_its_own(bench):
-    assert len(_shapes(bench.network)) == len(bench.network.variables)
+    assert len(_shapes(bench.network)) == len(bench.network.weights)
 
 
 @pytest.mark.parametrize("example", variants.costly(variants.richest()), ids=str)

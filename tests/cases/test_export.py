@@ -42,7 +42,7 @@ def _raw(bench, count: int) -> dict[str, np.ndarray]:
         arrays["mask"][row, :size] = True
         for name in names:
             arrays[name][row, :size] = getattr(item.lc, name)
-    columns = [bench.spec.record_static.index(column.name) for column in bench.spec.static]
+    columns = [bench.spec.record_static.index(name) for name in bench.spec.raw_static]
     arrays["static"] = np.stack([item.static for item in objects])[:, columns]
     if bench.spec.features:
         arrays["features"] = bench.examples.feature_values(np.arange(count))[:, -1]

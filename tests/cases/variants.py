@@ -16,7 +16,12 @@ from zoo import registry
 SIZE = 4
 """Integers among the default hyperparameters are cut to this."""
 
-TINY = {"atat": {"layers": 2, "quantiles": 9, "initializer": "xavier"}}
+TINY = {
+    "atat": {"layers": 2, "quantiles": 9, "initializer": "xavier"},
+    # Days as they are leave the gates of so few units at their ends, where nothing shows.
+    "hierarchical_lstm": {"layers": 2, "time_scale": 500.0},
+    "oracle": {"layers": 2, "time_scale": 500.0},
+}
 """By family: hyperparameters of all its small models. Initial values are large enough that an input that
 must not matter would show."""
 
@@ -43,7 +48,17 @@ EXAMPLES = {
         },
         "combined": {"objective": "lc", "combine_tokens": True},
         "combined_first": {"objective": "all", "combine_tokens": True, "combine_read": "first", "missing": "median"},
-    }
+    },
+    "hierarchical_lstm": {
+        "scaled": {"static_scale": "quantile", "missing": "indicator", "relu_first": False},
+        "default": {},
+        "lc": {"static": False, "band": "wavelength"},
+    },
+    "oracle": {
+        "scaled": {"static_scale": "quantile", "missing": "indicator"},
+        "default": {},
+        "one_hot": {"band": "one_hot", "flux_transform": "asinh", "flux_scale": 1.0},
+    },
 }  # fmt: skip
 """By family: name of a variant, and its hyperparameters beside the cut sizes. The first is the richest."""
 

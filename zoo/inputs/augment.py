@@ -30,6 +30,12 @@ def truncation_days(config, count, key):
     return tf.exp(tf.random.stateless_uniform([count], key, low, high, tf.float64))
 
 
+def keep_fraction(curves, key):
+    """Keep the first max(1, ⌊f · n⌋) of each object's n rows, f uniform in [0, 1)."""
+    share = tf.random.stateless_uniform([curves.count], key, 0, 1, tf.float64)
+    return transforms.share_of_rows(curves, share)
+
+
 def drop_observations(curves, fraction: float, key):
     """Drop a random share of each object's rows, the share itself uniform in [0, ``fraction``)."""
     share = tf.random.stateless_uniform([curves.count], key, 0, fraction)

@@ -25,6 +25,7 @@ def packed(curves: LightCurves) -> dict:
         "flux": scatter(curves.flux, tf.float32),
         "flux_err": scatter(curves.flux_err, tf.float32),
         "band": scatter(curves.band, tf.int32),
+        "detected": tf.cast(scatter(transforms.has(curves, transforms.DETECTED), tf.int32), tf.bool),
         "mask": tf.range(longest)[None, :] < size[:, None],
     }
 

@@ -21,13 +21,24 @@ class InputConfig:
         Drop observations after the last detection or trigger, if there is one.
     drop_saturated : bool
         Drop saturated observations.
+    reference : {"trigger", "detection"}
+        Reference time: as above, or the first detection whatever the trigger flag, without saturated
+        observations if these are dropped. Evaluation days count from it.
+    detection_window : bool
+        Keep observations from the one before the first detection to the last detection; none where there is
+        no detection.
+    require_detection : bool
+        Hide all observations of an object without any detection; such objects leave training, validation and test.
+    max_rows : int, optional
+        Keep so many observations of an object, the first ones; all when absent.
     max_per_band : int, optional
         Thin bands with more rows evenly to so many, keeping the trigger; no limit when absent.
     time_origin : {"first", "reference"}
         Zero of the model's time: the first kept observation, or the reference time.
-    truncate : {"none", "choice", "uniform"}
+    truncate : {"none", "choice", "uniform", "fraction"}
         In training only, keep an object's observations until a random day after the reference time:
-        one of ``truncate_days``, or log-uniform between their smallest and largest.
+        one of ``truncate_days``, or log-uniform between their smallest and largest. Or keep the first
+        max(1, ⌊f · n⌋) of its n observations, f uniform in [0, 1) (``fraction``).
     truncate_days : list of float
         Days of the truncation. Computed features follow: an object gets those of the last day not after
         its own.
@@ -49,6 +60,13 @@ class InputConfig:
         Turn the sentinels that the data set's info declares into missing values.
     static_columns : list of str, optional
         Static columns to use, in order; by default all that carry no caution.
+    derived_static : list of str
+        Columns computed from the position, after the static columns: ``galactic_longitude``, ``galactic_latitude``,
+        ``ecliptic_longitude``, ``ecliptic_latitude`` (degrees), ``mw_plane_flag`` (within 15 degrees of the galactic
+        plane), and ``elais_s1_flag``, ``xmm_lss_flag``, ``ecdfs_flag``, ``cosmos_flag`` (within 1.75 degrees of the
+        centre of that deep field).
+    ra_column, dec_column : str
+        Static columns with the position, ICRS degrees; the model takes them only if ``static_columns`` names them.
     feature_group : str
         Name of the derived group of computed features.
     """
@@ -56,9 +74,13 @@ class InputConfig:
     window_before: float | None = None
     until_last_detection: bool = False
     drop_saturated: bool = False
+    reference: Literal["trigger", "detection"] = "trigger"
+    detection_window: bool = False
+    require_detection: bool = False
+    max_rows: int | None = None
     max_per_band: int | None = None
     time_origin: Literal["first", "reference"] = "first"
-    truncate: Literal["none", "choice", "uniform"] = "none"
+    truncate: Literal["none", "choice", "uniform", "fraction"] = "none"
     truncate_days: list[float] = dataclasses.field(default_factory=lambda: [8.0, 128.0, 2048.0])
     drop_fraction: float = 0.0
     grid_start: float = -70.0
@@ -68,6 +90,9 @@ class InputConfig:
     grid_clip: bool = False
     missing_rules: bool = True
     static_columns: list[str] | None = None
+    derived_static: list[str] = dataclasses.field(default_factory=list)
+    ra_column: str = "ra"
+    dec_column: str = "decl"
     feature_group: str = "features"
 
     def __post_init__(self):
@@ -75,6 +100,8 @@ class InputConfig:
             raise UsageError(f"window_before must be >= 0 days. Received: {self.window_before}")
         if self.max_per_band is not None and self.max_per_band < 2:
             raise UsageError(f"max_per_band must be at least 2. Received: {self.max_per_band}")
+        if self.max_rows is not None and self.max_rows < 1:
+            raise UsageError(f"max_rows must be at least 1. Received: {self.max_rows}")
         if not self.grid_step > 0:
             raise UsageError(f"grid_step must be positive. Received: {self.grid_step}")
         if self.grid_steps < 1:

@@ -19,11 +19,15 @@ from zoo.taxonomies import tree as trees
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A static column that a model takes: its name, its sentinels, and why scores with it are marked."""
+    """A static column that a model takes: its name, its sentinels, and why scores with it are marked.
+
+    One that is ``derived`` is computed from the position, see ``zoo.inputs.sky``, and not in the records.
+    """
 
     name: str
     missing: tuple[float, ...] = ()
     caution: str = ""
+    derived: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +63,8 @@ class DataSpec:
         Index of each node's parent, −1 for the root.
     class_nodes : dict of str to int
         Index of the node of every class; classes that a selection dropped may be among them.
+    position : tuple of str
+        Static columns with right ascension and declination, where a static column is derived from them.
     """
 
     survey: str
@@ -77,6 +83,7 @@ class DataSpec:
     nodes: tuple[str, ...] = ()
     parents: tuple[int, ...] = ()
     class_nodes: dict[str, int] = dataclasses.field(default_factory=dict)
+    position: tuple[str, ...] = ()
 
     @property
     def tree(self) -> trees.Taxonomy | None:
@@ -111,6 +118,17 @@ class DataSpec:
         )
 
     @property
+    def raw_static(self) -> tuple[str, ...]:
+        """Static columns that data must have: those that the model takes as they are, then its position columns."""
+        taken = [column.name for column in self.static if not column.derived]
+        return tuple(dict.fromkeys([*taken, *self.position]))
+
+    @property
+    def derived_static(self) -> tuple[str, ...]:
+        """Static columns that are computed from the position."""
+        return tuple(column.name for column in self.static if column.derived)
+
+    @property
     def labels(self) -> label_maps.Labels:
         """The classes and which native classes they hold."""
         return label_maps.Labels(self.classes, {int(key): value for key, value in self.native.items()})
@@ -129,9 +147,10 @@ class DataSpec:
         """Build from what `to_dict` gave."""
         values = dict(values)
         values["static"] = tuple(
-            Column(item["name"], tuple(item["missing"]), item["caution"]) for item in values["static"]
+            Column(item["name"], tuple(item["missing"]), item["caution"], item.get("derived", False))
+            for item in values["static"]
         )
-        for key in ("bands", "record_static", "classes", "features", "feature_days", "nodes", "parents"):
+        for key in ("bands", "record_static", "classes", "features", "feature_days", "nodes", "parents", "position"):
             values[key] = tuple(values.get(key, ()))
         return cls(**values)
 
@@ -145,7 +164,7 @@ def describe(directory: RecordDirectory, parts, inputs: InputConfig, selection: 
         labels = labels.restrict(selection.classes)
     static: tuple[Column, ...] = ()
     if "static" in parts:
-        static = _static_columns(directory, inputs.static_columns)
+        static = _static_columns(directory, inputs)
     spec = DataSpec(
         survey=info.survey,
         bands=tuple(band.name for band in info.bands),
@@ -155,6 +174,7 @@ def describe(directory: RecordDirectory, parts, inputs: InputConfig, selection: 
         classes=labels.classes,
         native={str(key): value for key, value in labels.native.items()},
         fingerprint=info.fingerprint,
+        position=(inputs.ra_column, inputs.dec_column) if any(column.derived for column in static) else (),
     )
     if taxonomy:
         spec = spec.under(trees.load(taxonomy))
@@ -174,8 +194,8 @@ def describe(directory: RecordDirectory, parts, inputs: InputConfig, selection: 
     )
 
 
-def _static_columns(directory: RecordDirectory, names) -> tuple[Column, ...]:
-    table = {column.name: column for column in directory.info.static_columns}
+def _static_columns(directory: RecordDirectory, inputs: InputConfig) -> tuple[Column, ...]:
+    table, names = {column.name: column for column in directory.info.static_columns}, inputs.static_columns
     if names is None:
         names = [name for name, column in table.items() if not column.caution]
     for name in names:
@@ -184,13 +204,33 @@ def _static_columns(directory: RecordDirectory, names) -> tuple[Column, ...]:
                 f"--static-columns: {directory.path} has no such column. "
                 f"Valid: {', '.join(table) or 'none'}. Received: {name!r}"
             )
-    if not names:
+    if not names and not inputs.derived_static:
         raise DataError(
             f"{directory.path}: the model takes static columns and the data set has none to offer without "
             "being named. Name some with --static-columns, or use a preset of light curves only. "
             f"Received: {', '.join(table) or 'no columns'}"
         )
-    return tuple(Column(name, tuple(table[name].missing), table[name].caution) for name in names)
+    taken = tuple(Column(name, tuple(table[name].missing), table[name].caution) for name in names)
+    return taken + _derived_columns(directory, table, inputs)
+
+
+def _derived_columns(directory: RecordDirectory, table, inputs: InputConfig) -> tuple[Column, ...]:
+    if not inputs.derived_static:
+        return ()
+    from zoo.inputs import sky
+
+    sky.check(inputs.derived_static)
+    for option in ("ra_column", "dec_column"):
+        name = getattr(inputs, option)
+        if name not in table:
+            raise UsageError(
+                f"--derived-static needs the position, and {directory.path} has no static column of the name that "
+                f"--{option.replace('_', '-')} gives. Valid: {', '.join(table) or 'none'}. Received: {name!r}"
+            )
+    # Whatever is to be said of the position is to be said of what follows from it.
+    caution = "; ".join(dict.fromkeys(filter(None, (table[name].caution for name in
+                                                    (inputs.ra_column, inputs.dec_column)))))  # fmt: skip
+    return tuple(Column(name, caution=caution, derived=True) for name in inputs.derived_static)
 
 
 def check_compatible(spec: DataSpec, info, where: str) -> None:
@@ -214,10 +254,10 @@ def check_compatible(spec: DataSpec, info, where: str) -> None:
                 f"{where}: the {what} is not the one the model was trained on. Valid: {want}. Received: {have}"
             )
     have = [column.name for column in info.static_columns]
-    for column in spec.static:
-        if column.name not in have:
+    for name in spec.raw_static:
+        if name not in have:
             raise DataError(
-                f"{where}: lacks the static column {column.name!r} that the model takes. "
+                f"{where}: lacks the static column {name!r} that the model takes. "
                 f"Received: {', '.join(have) or 'no static columns'}"
             )
 
@@ -233,8 +273,10 @@ def build_stage(spec: DataSpec, view: str, parts, config: InputConfig, static_na
         config=config,
         bands=len(spec.bands),
         static_size=len(have),
-        static_columns=tuple(have.index(column.name) for column in spec.static),
-        missing=tuple(column.missing for column in spec.static),
+        static_columns=tuple(have.index(column.name) for column in spec.static if not column.derived),
+        missing=tuple(column.missing for column in spec.static if not column.derived),
+        derived_static=spec.derived_static,
+        position=tuple(have.index(name) for name in spec.position),
         feature_days=spec.feature_days,
         feature_size=len(spec.features),
     )
@@ -317,9 +359,17 @@ class Examples:
         from tfrecords.schema import decode
 
         columns = [column.name for column in self.directory.info.static_columns]
-        wanted = [columns.index(column.name) for column in self.spec.static]
+        wanted = [columns.index(column.name) for column in self.spec.static if not column.derived]
         rows = [decode(record).static for record in self.serialized(places)]
-        return np.stack(rows)[:, wanted] if rows else np.zeros((0, len(wanted)), "float32")
+        if not rows:
+            return np.zeros((0, len(self.spec.static)), "float32")
+        values, position = np.stack(rows), [columns.index(name) for name in self.spec.position]
+        if not position:
+            return values[:, wanted]
+        from zoo.inputs import sky
+
+        derived = sky.derive(self.spec.derived_static, *values[:, position].T).numpy()
+        return np.concatenate([values[:, wanted], derived], axis=1, dtype="float32")
 
     def feature_rows(self, limit: int, seed: int, day: int) -> np.ndarray:
         """Give the computed features (row, feature) of at most ``limit`` objects at the day of a number."""
@@ -334,11 +384,12 @@ class Examples:
 
 
 def splits(directory: RecordDirectory, spec: DataSpec, selection: SelectionConfig, fold: int | None,
-           seed: int) -> tuple[DataSpec, dict[str, Examples]]:  # fmt: skip
+           seed: int, inputs: InputConfig | None = None) -> tuple[DataSpec, dict[str, Examples]]:  # fmt: skip
     """Give the objects of train, validation and test under a selection.
 
     ``min_per_class`` counts training objects and drops classes from every split; ``max_per_class`` and
-    ``label_fraction`` thin the training split only.
+    ``label_fraction`` thin the training split only. Under ``inputs.require_detection`` objects without a detection
+    leave all splits first.
 
     Returns
     -------
@@ -354,6 +405,10 @@ def splits(directory: RecordDirectory, spec: DataSpec, selection: SelectionConfi
     if directory.info.folds and fold is None:
         fold = 0
     places = {name: directory.split_indices(name, fold) for name in ("train", "validation", "test")}
+    if inputs is not None and inputs.require_detection:
+        from zoo.inputs.detections import detected
+
+        places = {name: indices[detected(directory, indices, inputs)] for name, indices in places.items()}
     native = directory.index["class_id"]
     counts = np.bincount(
         np.maximum(spec.labels.index(native[places["train"]]) + 1, 0), minlength=len(spec.classes) + 1

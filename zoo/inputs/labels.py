@@ -59,12 +59,19 @@ def load(native_classes, label_map: str | None) -> Labels:
         Objects with ``id`` and ``name``, from the data set's info.
     label_map : str, optional
         Name of a map of the zoo, or path of a YAML file ``classes: {NAME: [native names]}``; every native
-        class by itself when absent.
+        class by itself when absent. Native classes that are in none are dropped; where the file also has
+        ``dropped: [native names]``, each must be in a class or there.
+
+    Raises
+    ------
+    DataError
+        If the map is no such file, names a native class that the data set lacks or one twice, or has
+        ``dropped`` and lacks one.
     """
     if label_map is None:
         names = tuple(item.name for item in native_classes)
         return Labels(names, {item.id: place for place, item in enumerate(native_classes)})
-    where, groups = _read(label_map)
+    where, groups, dropped = _read(label_map)
     by_name = {item.name: item.id for item in native_classes}
     native: dict[int, int] = {}
     for place, (name, members) in enumerate(groups.items()):
@@ -77,10 +84,18 @@ def load(native_classes, label_map: str | None) -> Labels:
             if by_name[member] in native:
                 raise DataError(f"{where}: a native class is in two classes. Received: {member!r}")
             native[by_name[member]] = place
+    if dropped is not None:
+        unknown = [name for name, number in by_name.items() if number not in native and name not in dropped]
+        if unknown:
+            valid = [member for members in groups.values() for member in members]
+            raise DataError(
+                f"{where}: knows nothing of a native class of the data set. "
+                f"Valid: {', '.join([*valid, *dropped])}. Received: {', '.join(map(repr, unknown))}"
+            )
     return Labels(tuple(groups), native)
 
 
-def _read(label_map: str) -> tuple[str, dict[str, list[str]]]:
+def _read(label_map: str) -> tuple[str, dict[str, list[str]], list[str] | None]:
     import yaml
 
     if label_map in available():
@@ -92,10 +107,15 @@ def _read(label_map: str) -> tuple[str, dict[str, list[str]]]:
         names = ", ".join(available()) or "none ship with the zoo yet"
         raise UsageError(f"--label-map: neither a label map of the zoo ({names}) nor a file. Received: {label_map!r}")
     try:
-        groups = yaml.safe_load(text)["classes"]
+        values = yaml.safe_load(text)
+        groups, dropped = values["classes"], values.get("dropped")
         good = all(isinstance(key, str) and isinstance(value, list) for key, value in groups.items())
+        good &= dropped is None or isinstance(dropped, list)
     except (yaml.YAMLError, TypeError, KeyError, AttributeError):
         good = False
     if not good or not groups:
-        raise DataError(f"{where}: must read 'classes: {{NAME: [native names]}}'. Received: {text[:80]!r}")
-    return where, groups
+        raise DataError(
+            f"{where}: must read 'classes: {{NAME: [native names]}}', perhaps with 'dropped: [native names]'. "
+            f"Received: {text[:80]!r}"
+        )
+    return where, groups, dropped

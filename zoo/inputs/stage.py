@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords import batch as record_batch
-from zoo.inputs import augment, build, transforms
+from zoo.inputs import augment, build, sky, transforms
 from zoo.inputs.config import InputConfig
 
 
@@ -53,6 +53,10 @@ class Stage:
         Which of them the model takes, in order.
     missing : tuple of tuple of float
         Sentinels of each column taken.
+    derived_static : tuple of str
+        Columns computed from the position, which come after these.
+    position : tuple of int
+        Which static columns of a record are right ascension and declination; empty where none is derived.
     feature_days : tuple of float
         Days of the computed features.
     feature_size : int
@@ -66,6 +70,8 @@ class Stage:
     static_size: int = 0
     static_columns: tuple[int, ...] = ()
     missing: tuple[tuple[float, ...], ...] = ()
+    derived_static: tuple[str, ...] = ()
+    position: tuple[int, ...] = ()
     feature_days: tuple[float, ...] = ()
     feature_size: int = 0
 
@@ -91,17 +97,25 @@ class Stage:
         """
         config = self.config
         curves, reference, origin = transforms.select(curves, config, self.bands)
-        if key is not None and config.truncate != "none":
+        if key is not None and config.truncate == "fraction":
+            curves = augment.keep_fraction(curves, key)
+            # Computed features must not know more than the rows that are left.
+            days = transforms.last_day(curves, reference)
+        elif key is not None and config.truncate != "none":
             days = augment.truncation_days(config, curves.count, key)
         if days is not None:
             curves = transforms.until_day(curves, reference, days)
         if key is not None and config.drop_fraction > 0:
             curves = augment.drop_observations(curves, config.drop_fraction, key + 1)
         curves = transforms.relative_time(curves, origin)
+        position = [static[:, place] for place in self.position]
         static = tf.gather(static, tf.constant(self.static_columns, tf.int32), axis=1)
         if config.missing_rules:
             rules = {place: list(values) for place, values in enumerate(self.missing) if values}
             static = build.static_values(static, rules)
+        if self.derived_static:
+            derived = sky.derive(self.derived_static, *position)
+            static = tf.concat([static, tf.cast(derived, tf.float32)], axis=1)
         features, feature_set = self._features_at(features, days, curves.count)
         return Prepared(curves, static, features, feature_set)
 
@@ -130,7 +144,7 @@ class Stage:
         if "light_curve" in self.parts:
             inputs |= build.build(self.view, prepared.curves, self.bands, self.config)
         if "static" in self.parts:
-            width = len(self.static_columns)
+            width = len(self.static_columns) + len(self.derived_static)
             inputs["static"] = tf.ensure_shape(prepared.static, [None, width])
         if "features" in self.parts:
             features = tf.ensure_shape(prepared.features, [None, self.feature_size])

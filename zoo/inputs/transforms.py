@@ -97,19 +97,26 @@ def _first(curves: LightCurves, mask):
     return tf.where(first >= times.dtype.max, infinite, first)
 
 
-def _has(curves: LightCurves, bits: int):
+def has(curves: LightCurves, bits: int):
+    """Say which rows (row,) carry one of the flag bits."""
     return tf.not_equal(tf.bitwise.bitwise_and(curves.flags, bits), 0)
 
 
-def reference_time(curves: LightCurves):
+def position(curves: LightCurves):
+    """Number the rows (row,) of every object from 0, int64, in their order."""
+    start = tf.cumsum(lengths(curves), exclusive=True)
+    return tf.range(tf.size(curves.row, tf.int64)) - tf.gather(start, curves.row)
+
+
+def reference_time(curves: LightCurves, trigger: bool = True):
     """Give the reference time (object,): trigger, else first detection, else first observation.
 
-    An object without observations has the reference time 0.
+    Without ``trigger`` its flag does not count. An object without observations has the reference time 0.
     """
-    trigger = _first(curves, _has(curves, TRIGGER))
-    detected = _first(curves, _has(curves, DETECTED))
+    detected = _first(curves, has(curves, DETECTED))
     observed = _first(curves, tf.ones_like(curves.row, tf.bool))
-    time = tf.where(tf.math.is_inf(trigger), detected, trigger)
+    time = _first(curves, has(curves, TRIGGER)) if trigger else detected
+    time = tf.where(tf.math.is_inf(time), detected, time)
     time = tf.where(tf.math.is_inf(time), observed, time)
     return tf.where(tf.math.is_inf(time), tf.zeros_like(time), time)
 
@@ -117,7 +124,7 @@ def reference_time(curves: LightCurves):
 def last_detection(curves: LightCurves):
     """Give the time (object,) of the last detection or trigger; +inf where there is none."""
     negative = curves._replace(time=-curves.time)
-    last = -_first(negative, _has(curves, DETECTED | TRIGGER))
+    last = -_first(negative, has(curves, DETECTED | TRIGGER))
     return tf.where(tf.math.is_inf(last), -last, last)
 
 
@@ -149,7 +156,7 @@ def thin(curves: LightCurves, bands: int, limit: int) -> LightCurves:
     spaced = tf.floor(tf.cast(nearest, tf.float64) * (tf.cast(last, tf.float64) / steps))
     spaced = tf.where(nearest == steps, last, tf.cast(spaced, tf.int64))
     on_grid = tf.equal(spaced, position) & (nearest <= steps)
-    return keep(curves, on_grid | (number <= limit) | _has(curves, TRIGGER))
+    return keep(curves, on_grid | (number <= limit) | has(curves, TRIGGER))
 
 
 def window(curves: LightCurves, reference, last, config) -> LightCurves:
@@ -166,13 +173,49 @@ def window(curves: LightCurves, reference, last, config) -> LightCurves:
     if config.until_last_detection:
         kept &= curves.time <= tf.gather(last, curves.row)
     if config.drop_saturated:
-        kept &= ~_has(curves, SATURATED)
+        kept &= ~has(curves, SATURATED)
     return keep(curves, kept)
+
+
+def detection_window(curves: LightCurves) -> LightCurves:
+    """Keep rows from the one before the first detection to the last detection; nothing where there is none."""
+    place, detected = position(curves), has(curves, DETECTED)
+    number = tf.size(place, tf.int64)
+    first = tf.math.unsorted_segment_min(tf.where(detected, place, number), curves.row, curves.count)
+    last = tf.math.unsorted_segment_max(tf.where(detected, place, -1), curves.row, curves.count)
+    kept = (place >= tf.gather(first, curves.row) - 1) & (place <= tf.gather(last, curves.row))
+    return keep(curves, kept)
+
+
+def with_detection(curves: LightCurves) -> LightCurves:
+    """Keep the rows of objects that have a detection."""
+    detected = tf.cast(has(curves, DETECTED), tf.int32)
+    number = tf.math.unsorted_segment_sum(detected, curves.row, curves.count)
+    return keep(curves, tf.gather(number, curves.row) > 0)
+
+
+def first_rows(curves: LightCurves, limit) -> LightCurves:
+    """Keep the first ``limit`` rows of every object; a number, or one an object (object,), int64."""
+    limit = tf.broadcast_to(tf.cast(limit, tf.int64), [curves.count])
+    return keep(curves, position(curves) < tf.gather(limit, curves.row))
+
+
+def share_of_rows(curves: LightCurves, share) -> LightCurves:
+    """Keep the first max(1, ⌊share · n⌋) of the n rows of every object; ``share`` (object,), float64."""
+    number = tf.floor(share * tf.cast(lengths(curves), tf.float64))
+    return first_rows(curves, tf.maximum(tf.cast(number, tf.int64), 1))
 
 
 def until_day(curves: LightCurves, reference, days) -> LightCurves:
     """Keep rows until ``days`` (object,) after the reference time; earlier rows all stay."""
     return keep(curves, curves.time - tf.gather(reference, curves.row) <= tf.gather(days, curves.row))
+
+
+def last_day(curves: LightCurves, reference):
+    """Give the days (object,) from the reference time to the last row; +inf where there is no row."""
+    last = tf.math.unsorted_segment_max(curves.time, curves.row, curves.count)
+    infinite = tf.constant(float("inf"), tf.float64)
+    return tf.where(lengths(curves) > 0, last - reference, infinite)
 
 
 def relative_time(curves: LightCurves, reference) -> LightCurves:
@@ -192,10 +235,22 @@ def select(curves: LightCurves, config, bands: int):
     origin : tensor (object,), float64
         MJD that the model's time is relative to.
     """
-    reference, last = reference_time(curves), last_detection(curves)
+    if config.reference == "detection":
+        if config.drop_saturated:
+            curves = keep(curves, ~has(curves, SATURATED))
+        reference = reference_time(curves, trigger=False)
+    else:
+        reference = reference_time(curves)
+    last = last_detection(curves)
+    if config.require_detection:
+        curves = with_detection(curves)
     if config.max_per_band is not None:
         curves = thin(curves, bands, config.max_per_band)
     curves = window(curves, reference, last, config)
+    if config.detection_window:
+        curves = detection_window(curves)
+    if config.max_rows is not None:
+        curves = first_rows(curves, config.max_rows)
     if config.time_origin == "reference":
         return curves, reference, reference
     first = _first(curves, tf.ones_like(curves.row, tf.bool))

@@ -88,7 +88,10 @@ def _rate(run, steps_per_epoch: int):
         return Cyclical(run.schedule, low, run.learning_rate, half, run.cycle_decay ** (0.5 / half))
     if run.schedule in ("cosine", "exponential", "linear") or run.warmup_epochs:
         warmup = round(run.warmup_epochs * steps_per_epoch)
-        return Schedule(run.schedule, run.learning_rate, warmup, run.epochs * steps_per_epoch, run.final_rate)
+        total, final = run.epochs * steps_per_epoch, run.final_rate
+        if run.decay_steps is not None:
+            final = run.decay_rate ** ((total - warmup) / run.decay_steps)
+        return Schedule(run.schedule, run.learning_rate, warmup, total, final)
     return run.learning_rate
 
 

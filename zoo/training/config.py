@@ -110,6 +110,11 @@ class RunConfig:
     final_rate : float
         Learning rate at the end, as a share of the largest (cosine, exponential, linear, plateau), or at the foot
         of a cycle.
+    decay_steps : int, optional
+        Under ``exponential``: the rate is multiplied by ``decay_rate`` every so many steps, smoothly, instead of
+        reaching ``final_rate`` at the end.
+    decay_rate : float
+        See ``decay_steps``.
     patience : int
         Epochs without improvement after which training stops; 0 never stops. Under ``plateau`` the rate is
         halved after a third of it.
@@ -176,6 +181,8 @@ class RunConfig:
     cycle_decay: float = 0.8
     warmup_epochs: float = 0.0
     final_rate: float = 0.01
+    decay_steps: int | None = None
+    decay_rate: float = 0.9
     patience: int = 15
     max_hours: float | None = None
     min_delta: float = 0.0
@@ -241,5 +248,12 @@ class RunConfig:
             raise UsageError(f"extra_share must lie in (0, 1). Received: {self.extra_share}")
         if self.extra_share is not None and self.sampling != "natural":
             raise UsageError(f"extra_share goes with sampling natural. Received: {self.sampling}")
+        if self.decay_steps is not None and (self.schedule != "exponential" or self.decay_steps < 1):
+            raise UsageError(
+                "decay_steps must be at least 1 and goes with schedule exponential. "
+                f"Received: {self.decay_steps} with {self.schedule}"
+            )
+        if not 0 < self.decay_rate <= 1:
+            raise UsageError(f"decay_rate must lie in (0, 1]. Received: {self.decay_rate}")
         if not 0 <= self.final_rate <= 1:
             raise UsageError(f"final_rate must lie in [0, 1]. Received: {self.final_rate}")

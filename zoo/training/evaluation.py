@@ -92,6 +92,7 @@ def _objects(run: Run, data, split: str):
     """Give the labelled objects of a split of the run's data or of another directory."""
     from tfrecords.reader import RecordDirectory
     from zoo.inputs.data import Examples, check_compatible
+    from zoo.inputs.detections import detected
     from zoo.training.loop import sample_directory
 
     own = data is None
@@ -109,6 +110,8 @@ def _objects(run: Run, data, split: str):
     else:
         fold = (run.run_config.fold or 0) if directory.info.folds else None
         indices = directory.split_indices(split, fold)
+    if run.bundle.inputs.require_detection:
+        indices = indices[detected(directory, indices, run.bundle.inputs)]
     known = spec.labels.index(directory.index["class_id"][indices]) >= 0
     if not known.any():
         raise DataError(

@@ -177,7 +177,7 @@ def predict(run, data, *, source: str | None = None, day: float = float("inf"), 
     if records and (not group or group in derived_names(paths[0])):
         return _predict_directory(run, paths[0], day, quiet)
     extract = _feature_extractor(run.bundle.spec, where) if group else None
-    opened = open_source(paths, source, static_columns=[item.name for item in run.bundle.spec.static])
+    opened = open_source(paths, source, static_columns=list(run.bundle.spec.raw_static))
     check_compatible(run.bundle.spec, opened, where)
     stage = run.stage(column.name for column in opened.static_columns)
     columns, tables = run.task.columns(), []

@@ -20,7 +20,7 @@ def export(run, out=None, *, onnx=None, overwrite: bool = False) -> Path:
     """Write a SavedModel with the signatures ``serve``, ``serve_examples`` and ``classes``.
 
     ``serve`` takes raw padded arrays of any length: ``time`` (MJD, float64), ``flux``, ``flux_err``,
-    ``band`` (index), ``flags`` (bits), ``mask`` (batch, time), and the model's ``static`` columns;
+    ``band`` (index), ``flags`` (bits), ``mask`` (batch, time), and the ``static`` columns that ``classes`` names;
     ``serve_examples`` takes serialized records; ``classes`` takes nothing and gives names, and a taxonomy's nodes
     with the index of each one's parent. A model with
     computed features has no ``serve_examples``: records do not hold them, ``serve`` takes them as arrays.
@@ -78,7 +78,7 @@ def _endpoints(run: Run) -> dict:
 
     bundle, network, task = run.bundle, run.network, run.task
     spec, parts = bundle.spec, bundle.config.parts()
-    raw = run.stage(column.name for column in spec.static)
+    raw = run.stage(spec.raw_static)
     records = run.stage(spec.record_static)
 
     def answer(stage, curves, static, features):
@@ -115,7 +115,7 @@ def _endpoints(run: Run) -> dict:
         return {
             "classes": tf.constant(spec.classes),
             "bands": tf.constant(spec.bands),
-            "static": tf.constant([column.name for column in spec.static], tf.string),
+            "static": tf.constant(spec.raw_static, tf.string),
             **({"nodes": tf.constant(spec.nodes), "parents": tf.constant(spec.parents)} if spec.nodes else {}),
         }
 
@@ -144,7 +144,7 @@ def _serve_signature(spec, parts) -> dict:
                  "flags": tf.int32, "mask": tf.bool}  # fmt: skip
         signature |= {key: tf.TensorSpec([None, None], kind, key) for key, kind in kinds.items()}
     if "static" in parts:
-        signature["static"] = tf.TensorSpec([None, len(spec.static)], tf.float32, "static")
+        signature["static"] = tf.TensorSpec([None, len(spec.raw_static)], tf.float32, "static")
     if "features" in parts:
         signature["features"] = tf.TensorSpec([None, len(spec.features)], tf.float32, "features")
         signature["feature_set"] = tf.TensorSpec([None], tf.int32, "feature_set")
@@ -177,13 +177,13 @@ def _examples(run: Run, objects: int = 5):
         "band": rng.integers(0, len(spec.bands), (objects, longest)).astype("int32"),
         "flags": rng.integers(0, 2, (objects, longest)).astype("int32"),
         "mask": mask,
-        "static": rng.random((objects, len(spec.static))).astype("float32"),
+        "static": rng.random((objects, len(spec.raw_static))).astype("float32"),
         "features": rng.standard_normal((objects, len(spec.features))).astype("float32"),
         "feature_set": np.zeros(objects, "int32"),
     }
     arrays = {key: np.where(mask, value, 0).astype(value.dtype) if value.shape == mask.shape and key != "mask"
               else value for key, value in arrays.items()}  # fmt: skip
-    columns = [spec.record_static.index(column.name) for column in spec.static]
+    columns = [spec.record_static.index(name) for name in spec.raw_static]
     records = []
     for place, count in enumerate(size):
         static = np.zeros(len(spec.record_static), "float32")
@@ -254,7 +254,7 @@ def _check_onnx(run: Run, session, path: Path) -> None:
     arrays, _ = _examples(run)
     keys = ("time", "flux", "flux_err", "band", "flags", "mask")
     curves = transforms.from_padded(*(tf.constant(arrays[key]) for key in keys))
-    stage = run.stage(column.name for column in run.bundle.spec.static)
+    stage = run.stage(run.bundle.spec.raw_static)
     days = len(run.bundle.spec.feature_days)
     features = tf.repeat(tf.constant(arrays["features"])[:, None], days, axis=1)
     tensors = stage.tensors(stage.prepare(curves, tf.constant(arrays["static"]), features))

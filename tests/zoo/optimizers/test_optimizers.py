@@ -84,6 +84,15 @@ def test_settings_arrive():
     assert decayed.weight_decay == 0.25
 
 
+def test_a_rate_that_falls_every_so_many_steps():
+    run = RunConfig(schedule="exponential", learning_rate=5e-4, decay_steps=10_000, decay_rate=0.9, epochs=100)
+    rate = optimizer(run, 439)._learning_rate
+    steps = [0, 5_000, 10_000, 43_000]
+    np.testing.assert_allclose(_values(rate, steps), 5e-4 * 0.9 ** (np.array(steps) / 10_000), rtol=1e-5)
+    with pytest.raises(UsageError, match="goes with schedule exponential. Received: 10 with cosine"):
+        RunConfig(schedule="cosine", decay_steps=10)
+
+
 def test_an_unknown_optimizer_is_a_usage_error():
     with pytest.raises(UsageError, match="Closest: adam.*Received: 'adan'"):
         RunConfig(optimizer="adan")

@@ -1,0 +1,107 @@
+"""What the recurrent classifiers of light curves with static columns have in common."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+from keras import ops
+
+from tfrecords.errors import UsageError
+from zoo import registry
+from zoo.layers.observations import ObservationMatrix
+from zoo.layers.recurrent import RecurrentEncoder
+from zoo.layers.static_columns import StaticColumns
+from zoo.models.oracle.config import MEAN_WAVELENGTHS, RecurrentConfig
+from zoo.registry import ModelInfo
+
+
+class RecurrentClassifier(keras.Model):
+    """Observation matrix, recurrent encoder and static columns; a subclass makes logits of them in `decide`.
+
+    Inputs are those of the view ``packed`` with the parts `RecurrentConfig.parts`; the output is a dict with
+    ``logits`` (batch, output), one an entry of ``info.outputs``.
+
+    Parameters
+    ----------
+    config : RecurrentConfig
+        Hyperparameters.
+    info : ModelInfo
+        Classes or nodes, bands and columns of the data.
+    """
+
+    cell = ""
+    heads = ("logits",)
+    primary = "logits"
+
+    def __init__(self, config: RecurrentConfig, info: ModelInfo, **kwargs):
+        # Keras would cast times and tables to bfloat16 on the way in; each layer casts what it may.
+        super().__init__(autocast=False, **kwargs)
+        self.config, self.info = config, info
+        self.observations = ObservationMatrix(
+            len(info.bands),
+            config.time_scale,
+            config.flux_transform,
+            config.flux_scale,
+            self._wavelengths() if config.band == "wavelength" else None,
+            name="observations",
+        )
+        self.encoder = RecurrentEncoder(self.cell, config.units, config.layers, name="encoder")
+        if config.static:
+            self.columns = StaticColumns(
+                len(info.static),
+                config.sentinels,
+                config.quantiles if config.static_scale == "quantile" else None,
+                config.missing == "indicator",
+                config.drop_empty_static,
+                name="columns",
+            )
+
+    def _wavelengths(self) -> list[float]:
+        table = MEAN_WAVELENGTHS | self.config.wavelengths
+        lost = [band for band in self.info.bands if band not in table]
+        if lost:
+            raise UsageError(
+                "the network reads a band as its mean wavelength in micron: state it with --wavelengths "
+                f"'{{{lost[0]}: 0.5}}', or set --band one_hot. Known: {', '.join(table)}. Received: {', '.join(lost)}"
+            )
+        return [float(table[band]) for band in self.info.bands]
+
+    def dense(self, units: int, activation=None, dtype=None, name: str = "") -> keras.layers.Dense:
+        """Give a Dense layer of the network's precision, or of another."""
+        return keras.layers.Dense(units, activation=activation, dtype=dtype or self.dtype_policy, name=name)
+
+    def decide(self, state, static):
+        """Give the logits (batch, output) of the state (batch, units) and the static columns, None without them."""
+        raise NotImplementedError
+
+    def call(self, inputs, training=None):
+        matrix = self.observations(*(inputs[name] for name in self.observations.INPUTS))
+        static = self.columns(ops.cast(inputs["static"], "float32")) if self.config.static else None
+        return {"logits": ops.cast(self.decide(self.encoder(matrix, inputs["mask"]), static), "float32")}
+
+    def fitted(self):
+        """Give the layers that are fitted on the training split, by the part that they read."""
+        return {"static": self.columns} if self.config.static and self.config.static_scale == "quantile" else {}
+
+    def get_config(self):
+        return {
+            "model": self._entry().name,
+            "config": dataclasses.asdict(self.config),
+            "info": dataclasses.asdict(self.info),
+            "name": self.name,
+            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
+        }
+
+    def _entry(self):
+        return next(item for item in registry.entries().values() if item.config is type(self.config))
+
+    @classmethod
+    def from_config(cls, values):
+        values = dict(values)
+        config = registry.get(values.pop("model")).config(**values.pop("config"))
+        values["dtype"] = keras.saving.deserialize_keras_object(values["dtype"])
+        return cls(config, ModelInfo.from_dict(values.pop("info")), **values)
+
+    def build_from_config(self, _config):
+        self(registry.example_inputs(self._entry().name, self.config, self.info))
