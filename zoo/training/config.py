@@ -43,6 +43,9 @@ class RunConfig:
         Name of the task's loss.
     label_smoothing : float
         Share of the target that is spread over all classes.
+    target_group : str, optional
+        Derived group of computed targets for tasks that take some: per_step takes ``t0`` of the group that
+        data_tools.explosion_time makes.
     sampling : {"natural", "balanced"}
         Objects as they are, or classes in turns, each repeated up to the largest.
     optimizer : str
@@ -115,6 +118,7 @@ class RunConfig:
     mixed_precision: Literal["float32", "bfloat16"] = "float32"
     loss: str = "crossentropy"
     label_smoothing: float = 0.0
+    target_group: str | None = None
     sampling: Literal["natural", "balanced"] = "natural"
     optimizer: str = "adam"
     learning_rate: float = 1e-3

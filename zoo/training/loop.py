@@ -107,7 +107,8 @@ def open_data(settled: Resolved):
         raise UsageError(f"--data must be a directory of records. Received: {path}")
     directory = RecordDirectory(path)
     spec = data.describe(directory, settled.hparams.parts(), settled.inputs, settled.selection)
-    spec, splits = data.splits(directory, spec, settled.selection, settled.run.fold, settled.run.seed)
+    spec, splits = data.splits(directory, spec, settled.selection, settled.run.fold, settled.run.seed,
+                               settled.run.target_group)  # fmt: skip
     if settled.run.extra_data:
         splits["extra"] = joined.extra(settled.run.extra_data, splits["train"], settled.run.fold)
     return directory, spec, splits

@@ -80,7 +80,7 @@ def calibrate(kind: str, network, task, examples, stage, quiet: bool = True) -> 
     if kind == "none":
         return {}
     dataset, steps = pipeline.evaluation(examples, stage, min(BATCH, len(examples)))
-    run = tf.function(lambda inputs: network(inputs, training=False), reduce_retracing=True)
+    run = tf.function(lambda inputs: task.object_outputs(network(inputs, training=False)), reduce_retracing=True)
     parts, labels = [], []
     for inputs, targets, weight in command.progress(dataset, "calibrating", steps, quiet):
         real = weight.numpy() > 0
