@@ -16,7 +16,11 @@ from zoo import registry
 SIZE = 4
 """Integers among the default hyperparameters are cut to this."""
 
-TINY = {"atat": {"layers": 2, "quantiles": 9, "initializer": "xavier"}}
+TINY = {
+    "atat": {"layers": 2, "quantiles": 9, "initializer": "xavier"},
+    # Raw flux would drive every gate into its flat part.
+    "rapid": {"dropout": 0.0, "flux_transform": "asinh"},
+}
 """By family: hyperparameters of all its small models. Initial values are large enough that an input that
 must not matter would show."""
 
@@ -43,7 +47,8 @@ EXAMPLES = {
         },
         "combined": {"objective": "lc", "combine_tokens": True},
         "combined_first": {"objective": "all", "combine_tokens": True, "combine_read": "first", "missing": "median"},
-    }
+    },
+    "rapid": {"redshift": {}, "no_redshift": {"metadata": False}},
 }  # fmt: skip
 """By family: name of a variant, and its hyperparameters beside the cut sizes. The first is the richest."""
 

@@ -23,11 +23,8 @@ def step_labels(label, days, explosion=None):
         0 up to the explosion, 1 + label after it, −1 where there is no step and after an unlabelled explosion.
     """
     label = ops.cast(label, "int32")[:, None]
-    if explosion is None:
-        before = days <= 0
-    else:
-        # No comparison with NaN holds.
-        before = days <= explosion[:, None]
+    # No comparison with NaN holds.
+    before = days <= (0.0 if explosion is None else explosion[:, None])
     after = ops.where(label >= 0, label + 1, -1)
     found = ops.where(before, 0, after + ops.zeros_like(days, dtype="int32"))
     return ops.where(ops.isnan(days), -1, found)

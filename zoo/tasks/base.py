@@ -49,7 +49,7 @@ class Task:
         raise UsageError(f"the task {type(self).__name__} states no predictions")
 
     def object_outputs(self, outputs) -> dict:
-        """Give what the heads say of an object as a whole, (batch, class) a head: that of which a calibration is fit."""
+        """Give what the heads say of objects as a whole, (batch, class) a head, which a calibration is fitted on."""
         return outputs
 
     def step_columns(self) -> list[str]:
