@@ -244,10 +244,10 @@ def _class_table(table: pd.DataFrame) -> str:
 def _redraw() -> str:
     return (
         "## Draw this again\n\n"
-        "Everything here comes from `predictions_by_day.parquet`, `light_curves.parquet`, `steps.parquet` of "
-        "models that answer at every step, and `report_config.json` beside this page and from `metrics.csv` and `class_composition.csv` of "
-        "the run; the model is not needed. RUN is the folder that holds `report/`:\n\n"
-        "```\npython -c \"from zoo.reports.classify import write_report; write_report('RUN')\"\n```\n\n"
+        "Everything here comes from `predictions_by_day.parquet`, `light_curves.parquet`, `steps.parquet` "
+        "(of models that answer at every step) and `report_config.json` beside this page and from `metrics.csv` "
+        "and `class_composition.csv` of the run; the model is not needed. RUN is the folder that holds "
+        "`report/`:\n\n```\npython -c \"from zoo.reports.classify import write_report; write_report('RUN')\"\n```\n\n"
         "`python -m zoo.evaluate RUN` predicts anew first. Tables: `scores_by_day.csv`, `per_class.csv`, "
         "`confusion.csv` (all days), `reliability.csv`; everything in one file: `metrics.json`."
     )

@@ -111,8 +111,8 @@ def read_run(run_dir: str | Path, only_scores: bool = False) -> RunFiles:
     Returns
     -------
     RunFiles
-        ``metrics.csv``, ``class_composition.csv``, ``light_curves.parquet`` and ``steps.parquet`` may be absent (a converted
-        model has no history); where they exist they must be whole.
+        ``metrics.csv``, ``class_composition.csv``, ``light_curves.parquet`` and ``steps.parquet`` may be
+        absent (a converted model has no history); where they exist they must be whole.
 
     Raises
     ------

@@ -171,9 +171,14 @@ def test_broken_weights_are_named(shared, tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "wrong"),
-    [(config.RapidGruConfig, {"units": 0}), (config.RapidLstmConfig, {"layers": 0}), (config.RapidTcnConfig, {"dilations": []}),
-     (config.RapidTcnConfig, {"kernel_size": 0}), (config.RapidGruConfig, {"dropout": 1.0})],
-)  # fmt: skip
+    [
+        (config.RapidGruConfig, {"units": 0}),
+        (config.RapidGruConfig, {"dropout": 1.0}),
+        (config.RapidLstmConfig, {"layers": 0}),
+        (config.RapidTcnConfig, {"dilations": []}),
+        (config.RapidTcnConfig, {"kernel_size": 0}),
+    ],
+)
 def test_hyperparameters_out_of_range(kind, wrong):
     with pytest.raises(UsageError, match=f"{next(iter(wrong))} must.*Received"):
         kind(**wrong)
