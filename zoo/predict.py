@@ -15,7 +15,8 @@ EPILOG = """examples:
   python -m zoo.predict runs/atat/NAME --data FOLDER --out predictions.csv --day 8
 The table has one row an object in input order: object_id, predicted_class, p_<class> ..., observations
 (rows the model saw) and reason (empty, or why there is no prediction). A run with a taxonomy adds node_<name>,
-the probability of every node's path.
+the probability of every node's path. With --steps, for models that answer at every step: one row an object and step,
+object_id, step, time_days (from the reference time) and p_<class> ...
 exit code 0: done; 1: failed on the way; 2: wrong usage
 """
 
@@ -32,6 +33,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--data", nargs="+", required=True, metavar="PATH", help="files or folder of the source")
     parser.add_argument("--source", help="name of the source; recognised from the data when absent")
     parser.add_argument("--day", type=float, default=float("inf"), help="hide what came later than so many days")
+    parser.add_argument("--steps", action="store_true", help="a row an object and step (models of task per_step)")
     parser.add_argument("--out", required=True, type=Path, metavar="TABLE", help=".parquet or .csv")
     command.add_common_flags(parser)
     options = parser.parse_args(argv)
@@ -42,13 +44,17 @@ def main(argv: Sequence[str]) -> int:
     from zoo.training import files
     from zoo.training.prediction import predict
 
+    if options.steps:
+        from zoo.training.steps import predict_steps as predict
     table = predict(options.run, options.data, source=options.source, day=options.day, quiet=options.quiet)
     if options.out.suffix == ".parquet":
         files.atomic(options.out, lambda path: table.to_parquet(path, index=False))
     else:
         files.atomic(options.out, lambda path: table.to_csv(path, index=False))
-    refused = table[table["predicted_class"].isna()]
-    if not options.quiet:
+    if options.steps and not options.quiet:
+        print(f"{len(table)} steps of {table['object_id'].nunique()} objects", file=sys.stderr)
+    elif not options.quiet:
+        refused = table[table["predicted_class"].isna()]
         print(f"{len(table)} rows, {len(refused)} without a prediction", file=sys.stderr)
         for _, row in refused.head(5).iterrows():
             print(f"  {row['object_id']}: {row['reason']}", file=sys.stderr)

@@ -64,7 +64,8 @@ def test_rows_of_weight_zero_teach_nothing(example, make_bench):
     bench = make_bench(example)
     inputs, targets, _ = bench.batch(size=6)
     weight = np.array([1, 1, 1, 1, 0, 0], "float32")
-    other = {key: np.where(weight > 0, value, (value + 1) % 14) for key, value in targets.items()}
+    other = {key: np.where((weight > 0).reshape(-1, *[1] * (value.ndim - 1)), value, (value + 1) % 14)
+             for key, value in targets.items()}  # fmt: skip
     weights = []
     for labels in (targets, other):
         network = bench.build()

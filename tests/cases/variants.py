@@ -21,6 +21,8 @@ TINY = {
     # Days as they are leave the gates of so few units at their ends, where nothing shows.
     "hierarchical_lstm": {"layers": 2, "time_scale": 500.0},
     "oracle": {"layers": 2, "time_scale": 500.0},
+    # Raw flux would drive every gate into its flat part.
+    "rapid": {"dropout": 0.0, "flux_transform": "asinh"},
 }
 """By family: hyperparameters of all its small models. Initial values are large enough that an input that
 must not matter would show."""
@@ -59,6 +61,7 @@ EXAMPLES = {
         "default": {},
         "one_hot": {"band": "one_hot", "flux_transform": "asinh", "flux_scale": 1.0},
     },
+    "rapid": {"redshift": {}, "no_redshift": {"metadata": False}},
 }  # fmt: skip
 """By family: name of a variant, and its hyperparameters beside the cut sizes. The first is the richest."""
 

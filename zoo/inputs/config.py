@@ -35,6 +35,9 @@ class InputConfig:
         Thin bands with more rows evenly to so many, keeping the trigger; no limit when absent.
     time_origin : {"first", "reference"}
         Zero of the model's time: the first kept observation, or the reference time.
+    rest_frame_time : str, optional
+        Static column with the redshift z, one of those that the model takes: the model's time is divided by 1 + z
+        where z is known and positive. Days of truncation and evaluation stay the observer's.
     truncate : {"none", "choice", "uniform", "fraction"}
         In training only, keep an object's observations until a random day after the reference time:
         one of ``truncate_days``, or log-uniform between their smallest and largest. Or keep the first
@@ -80,6 +83,7 @@ class InputConfig:
     max_rows: int | None = None
     max_per_band: int | None = None
     time_origin: Literal["first", "reference"] = "first"
+    rest_frame_time: str | None = None
     truncate: Literal["none", "choice", "uniform", "fraction"] = "none"
     truncate_days: list[float] = dataclasses.field(default_factory=lambda: [8.0, 128.0, 2048.0])
     drop_fraction: float = 0.0

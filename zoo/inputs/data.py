@@ -266,7 +266,13 @@ def build_stage(spec: DataSpec, view: str, parts, config: InputConfig, static_na
     """Give stage 1 for records whose static columns have the names ``static_names``."""
     from zoo.inputs.stage import Stage
 
-    have = list(static_names)
+    have, taken = list(static_names), [column.name for column in spec.static]
+    redshift = config.rest_frame_time
+    if redshift is not None and redshift not in taken:
+        raise UsageError(
+            "--rest-frame-time must be a static column that the model takes. "
+            f"Valid: {', '.join(taken) or 'none, the model takes no static columns'}. Received: {redshift!r}"
+        )
     return Stage(
         view=view,
         parts=tuple(parts),
@@ -279,6 +285,7 @@ def build_stage(spec: DataSpec, view: str, parts, config: InputConfig, static_na
         position=tuple(have.index(name) for name in spec.position),
         feature_days=spec.feature_days,
         feature_size=len(spec.features),
+        redshift=None if redshift is None else taken.index(redshift),
     )
 
 
@@ -301,12 +308,21 @@ class Examples:
 
     Attributes
     ----------
+    targets : str, optional
+        Derived group whose columns, as they are for the last of its days, are targets beside the labels.
+
+    Attributes
+    ----------
     labels : array (object,), int32
         Class of each object, -1 unlabelled.
+    target_columns : tuple of str
+        Columns of that group.
     """
 
-    def __init__(self, directory: RecordDirectory, indices, spec: DataSpec):
-        self.directory, self.spec = directory, spec
+    def __init__(self, directory: RecordDirectory, indices, spec: DataSpec, targets: str | None = None):
+        self.directory, self.spec, self.targets = directory, spec, targets
+        self._targets = DerivedGroup(directory, targets) if targets else None
+        self.target_columns = self._targets.columns if targets else ()
         self.indices = np.asarray(indices, "int64")
         self.labels = spec.labels.index(directory.index["class_id"][self.indices])
         # A converted model states no version of its features.
@@ -339,6 +355,12 @@ class Examples:
         if self._group is None:
             return np.zeros((len(places), 0, 0), "float32")
         return self._group.values(self.indices[places])
+
+    def target_values(self, places) -> np.ndarray:
+        """Give the computed targets (object, column), float32, NaN where one is missing."""
+        if self._targets is None:
+            return np.zeros((len(places), 0), "float32")
+        return self._targets.values(self.indices[places])[:, -1]
 
     def ids(self) -> list[str]:
         """Give the object ids."""
@@ -380,16 +402,17 @@ class Examples:
 
     def keep(self, mask) -> Examples:
         """Give the objects where ``mask`` is True."""
-        return Examples(self.directory, self.indices[np.asarray(mask)], self.spec)
+        return Examples(self.directory, self.indices[np.asarray(mask)], self.spec, self.targets)
 
 
 def splits(directory: RecordDirectory, spec: DataSpec, selection: SelectionConfig, fold: int | None,
-           seed: int, inputs: InputConfig | None = None) -> tuple[DataSpec, dict[str, Examples]]:  # fmt: skip
+           seed: int, inputs: InputConfig | None = None,
+           targets: str | None = None) -> tuple[DataSpec, dict[str, Examples]]:  # fmt: skip
     """Give the objects of train, validation and test under a selection.
 
     ``min_per_class`` counts training objects and drops classes from every split; ``max_per_class`` and
     ``label_fraction`` thin the training split only. Under ``inputs.require_detection`` objects without a detection
-    leave all splits first.
+    leave all splits first. ``targets`` is the derived group of computed targets, see `Examples`.
 
     Returns
     -------
@@ -428,10 +451,10 @@ def splits(directory: RecordDirectory, spec: DataSpec, selection: SelectionConfi
     result = {}
     for name, indices in places.items():
         known = labels.index(native[indices]) >= 0
-        result[name] = Examples(directory, indices[known], spec)
+        result[name] = Examples(directory, indices[known], spec, targets)
     train = result["train"]
     chosen = plan.select(train.labels, selection, seed)
-    result["train"] = Examples(directory, train.indices[chosen], spec)
+    result["train"] = Examples(directory, train.indices[chosen], spec, targets)
     for name in ("train", "validation"):
         if not len(result[name]):
             raise DataError(f"{directory.path}: the split {name!r} is empty. Received: fold {fold}")

@@ -24,7 +24,7 @@ class Joined:
 
     def __init__(self, parts, share: float | None = None):
         self.parts, self.share = list(parts), share
-        self.spec = self.parts[0].spec
+        self.spec, self.target_columns = self.parts[0].spec, self.parts[0].target_columns
         self.labels = np.concatenate([part.labels for part in self.parts])
         self._starts = np.cumsum([0, *(len(part) for part in self.parts)])
 
@@ -48,6 +48,10 @@ class Joined:
     def feature_values(self, places) -> np.ndarray:
         """Give the computed features (object, day, feature), float32; empty where none are used."""
         return self._gather(places, "feature_values")
+
+    def target_values(self, places) -> np.ndarray:
+        """Give the computed targets (object, column), float32, NaN where one is missing."""
+        return self._gather(places, "target_values")
 
     def static_at(self, places) -> np.ndarray:
         """Give the model's static columns (object, column) as the records hold them, float32."""
@@ -104,4 +108,4 @@ def extra(path, train: Examples, fold: int | None) -> Examples:
     known = spec.labels.index(directory.index["class_id"][indices]) >= 0
     if not known.any():
         raise DataError(f"{path}: no object of the run's classes to train on. Received: {len(indices)} objects")
-    return Examples(directory, indices[known], spec)
+    return Examples(directory, indices[known], spec, train.targets)

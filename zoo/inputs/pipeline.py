@@ -27,9 +27,11 @@ def _options(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.with_options(options)
 
 
-def _signature(stage, extra):
+def _signature(stage, examples, extra):
     days = len(stage.feature_days) if "features" in stage.parts else 0
+    columns = {name: tf.TensorSpec([None], tf.float32) for name in target_columns(examples)}
     return {
+        "targets": columns,
         "records": tf.TensorSpec([None], tf.string),
         "features": tf.TensorSpec([None, days or None, None], tf.float32),
         **extra,
@@ -37,7 +39,19 @@ def _signature(stage, extra):
 
 
 def _chunk(examples, places):
-    return {"records": examples.serialized(places), "features": examples.feature_values(places)}
+    names = target_columns(examples)
+    targets = dict(zip(names, examples.target_values(places).T, strict=True)) if names else {}
+    return {"records": examples.serialized(places), "features": examples.feature_values(places), "targets": targets}
+
+
+def target_columns(examples) -> tuple[str, ...]:
+    """Give the names of the computed targets that objects bring along."""
+    return getattr(examples, "target_columns", ())
+
+
+def _more_targets(stage, prepared, inputs, chunk, objects) -> dict:
+    computed = {name: tf.gather(values, objects) for name, values in chunk["targets"].items()}
+    return computed | stage.targets(prepared, inputs, objects)
 
 
 def stream(examples, sampling: str, seed: int) -> TrainingStream:
@@ -108,11 +122,12 @@ def training(examples, stage, batch_size: int, *, sampling: str, seed: int, chun
         def cut(objects):
             inputs = stage.tensors(prepared, objects)
             targets = {"label": tf.gather(chunk["label"], objects)}
+            targets |= _more_targets(stage, prepared, inputs, chunk, objects)
             return _set_batch((inputs, targets, tf.ones([own])), own)
 
         return tf.data.Dataset.from_tensor_slices(order).map(cut)
 
-    dataset = tf.data.Dataset.from_generator(chunks, output_signature=_signature(stage, extra))
+    dataset = tf.data.Dataset.from_generator(chunks, output_signature=_signature(stage, examples, extra))
     dataset = dataset.prefetch(1).flat_map(expand).skip(first_step % chunk_batches * share[1])
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     return _options(dataset.prefetch(4)), order.epoch_size
@@ -182,12 +197,13 @@ def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), c
                 "position": tf.gather(chunk["position"], objects),
                 "observations": tf.gather(observations, objects),
             }
-            element = (stage.tensors(prepared, objects), targets, tf.gather(chunk["weight"], objects))
-            return _set_batch(element, batch_size // share[2])
+            inputs = stage.tensors(prepared, objects)
+            targets |= _more_targets(stage, prepared, inputs, chunk, objects)
+            return _set_batch((inputs, targets, tf.gather(chunk["weight"], objects)), batch_size // share[2])
 
         return tf.data.Dataset.from_tensor_slices(_dealt(order, batch_size, share)).map(cut)
 
-    dataset = tf.data.Dataset.from_generator(chunks, output_signature=_signature(stage, extra))
+    dataset = tf.data.Dataset.from_generator(chunks, output_signature=_signature(stage, examples, extra))
     steps = padded // batch_size
     dataset = dataset.prefetch(1).flat_map(expand)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps * share[1]))

@@ -26,12 +26,18 @@ class Prepared(NamedTuple):
         Computed features at the day of each object.
     feature_set : tensor (object,), int32
         Which of the feature days that is.
+    reference : tensor (object,), float64
+        Reference time in days from the model's origin, of the observer.
+    stretch : tensor (object,), float64
+        Days of the observer in one of the model's: 1, or 1 + z.
     """
 
     curves: transforms.LightCurves
     static: tf.Tensor
     features: tf.Tensor
     feature_set: tf.Tensor
+    reference: tf.Tensor
+    stretch: tf.Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +67,8 @@ class Stage:
         Days of the computed features.
     feature_size : int
         Columns of the computed features.
+    redshift : int, optional
+        Which of the columns taken holds the redshift by which times are shortened.
     """
 
     view: str
@@ -74,6 +82,7 @@ class Stage:
     position: tuple[int, ...] = ()
     feature_days: tuple[float, ...] = ()
     feature_size: int = 0
+    redshift: int | None = None
 
     def parse(self, serialized):
         """Decode records (object,) into light curves and their static columns (object, static_size)."""
@@ -116,8 +125,12 @@ class Stage:
         if self.derived_static:
             derived = sky.derive(self.derived_static, *position)
             static = tf.concat([static, tf.cast(derived, tf.float32)], axis=1)
+        stretch = tf.ones_like(origin)
+        if self.redshift is not None:
+            stretch = transforms.stretch(static[:, self.redshift])
+            curves = curves._replace(time=curves.time / tf.gather(stretch, curves.row))
         features, feature_set = self._features_at(features, days, curves.count)
-        return Prepared(curves, static, features, feature_set)
+        return Prepared(curves, static, features, feature_set, reference - origin, stretch)
 
     def _features_at(self, features, days, count):
         table = tf.constant(self.feature_days or (0.0,), tf.float64)
@@ -136,10 +149,7 @@ class Stage:
     def tensors(self, prepared: Prepared, objects=None) -> dict:
         """Give the tensors of the view for some objects (int64, in their order) or for all."""
         if objects is not None:
-            prepared = Prepared(
-                transforms.gather(prepared.curves, objects),
-                *(tf.gather(values, objects) for values in prepared[1:]),
-            )
+            prepared = _of(prepared, objects)
         inputs = {}
         if "light_curve" in self.parts:
             inputs |= build.build(self.view, prepared.curves, self.bands, self.config)
@@ -150,3 +160,23 @@ class Stage:
             features = tf.ensure_shape(prepared.features, [None, self.feature_size])
             inputs |= {"features": features, "feature_set": prepared.feature_set}
         return inputs
+
+    def targets(self, prepared: Prepared, inputs: dict, objects) -> dict:
+        """Give what a task may ask of the tensors of some objects (int64) beside their labels.
+
+        Returns
+        -------
+        dict of str to tensor
+            Where the view has steps, ``days`` (object, step), float32: the observer's days of every step from the
+            reference time, NaN under a False mask. Nothing for other views.
+        """
+        if self.view != "grid":
+            return {}
+        stretch, reference = (tf.cast(tf.gather(values, objects), tf.float32)[:, None]
+                              for values in (prepared.stretch, prepared.reference))  # fmt: skip
+        return {"days": tf.where(inputs["mask"], inputs["time"] * stretch - reference, float("nan"))}
+
+
+def _of(prepared: Prepared, objects) -> Prepared:
+    rest = (tf.gather(values, objects) for values in prepared[1:])
+    return Prepared(transforms.gather(prepared.curves, objects), *rest)

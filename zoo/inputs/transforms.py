@@ -223,6 +223,12 @@ def relative_time(curves: LightCurves, reference) -> LightCurves:
     return curves._replace(time=curves.time - tf.gather(reference, curves.row))
 
 
+def stretch(redshift):
+    """Give 1 + z (object,), float64; 1 where the redshift (object,) is missing or not positive."""
+    known = tf.math.is_finite(redshift) & (redshift > 0)
+    return 1.0 + tf.cast(tf.where(known, redshift, tf.zeros_like(redshift)), tf.float64)
+
+
 def select(curves: LightCurves, config, bands: int):
     """Apply everything of an `InputConfig` that does not depend on the day or on chance.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import keras
 from keras import ops
 
 
@@ -27,3 +28,12 @@ def _gelu(values):
         return upstream * (share + values * density)
 
     return values * share, gradient
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+def hard_sigmoid(values):
+    """Give clip(0.2 x + 0.5, 0, 1), the gate of recurrent networks that Keras before version 3 trained.
+
+    Keras 3 gives another slope under the same name, clip(x / 6 + 0.5, 0, 1).
+    """
+    return ops.clip(0.2 * values + 0.5, 0.0, 1.0)

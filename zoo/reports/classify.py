@@ -39,7 +39,8 @@ def write_report(run_dir: str | Path, bootstrap: int = 200, seed: int = 0) -> Pa
     ----------
     run_dir : path
         ``runs/<model>/<name>`` with ``report/report_config.json`` and ``report/predictions_by_day.parquet``;
-        drawn where they exist: ``metrics.csv``, ``class_composition.csv``, ``report/light_curves.parquet``.
+        drawn where they exist: ``metrics.csv``, ``class_composition.csv``, ``report/light_curves.parquet``,
+        ``report/steps.parquet``.
     bootstrap : int
         Resamplings of the test objects behind standard errors; 0 gives none.
     seed : int
@@ -156,7 +157,8 @@ def _light_curves(run: RunFiles, out: Path) -> list[tuple[str, str]]:
             mine = predicted[predicted["object_id"] == object_id]
             name = f"light_curve_{slug(object_id, taken)}.png"
             title = _title(run, heading)
-            figure = light_curve_figure(part, mine, run.config.classes, title, run.config.flux_unit)
+            steps = None if run.steps is None else run.steps[run.steps["object_id"].astype(str) == object_id]
+            figure = light_curve_figure(part, mine, run.config.classes, title, run.config.flux_unit, steps)
             write_figure(out / name, figure)
             drawn.append((heading, name))
     names = {name for _, name in drawn}
@@ -246,10 +248,10 @@ def _class_table(table: pd.DataFrame) -> str:
 def _redraw() -> str:
     return (
         "## Draw this again\n\n"
-        "Everything here comes from `predictions_by_day.parquet`, `light_curves.parquet` and "
-        "`report_config.json` beside this page and from `metrics.csv` and `class_composition.csv` of "
-        "the run; the model is not needed. RUN is the folder that holds `report/`:\n\n"
-        "```\npython -c \"from zoo.reports.classify import write_report; write_report('RUN')\"\n```\n\n"
+        "Everything here comes from `predictions_by_day.parquet`, `light_curves.parquet`, `steps.parquet` "
+        "(of models that answer at every step) and `report_config.json` beside this page and from `metrics.csv` "
+        "and `class_composition.csv` of the run; the model is not needed. RUN is the folder that holds "
+        "`report/`:\n\n```\npython -c \"from zoo.reports.classify import write_report; write_report('RUN')\"\n```\n\n"
         "`python -m zoo.evaluate RUN` predicts anew first. Tables: `scores_by_day.csv`, `per_class.csv`, "
         "`confusion.csv` (all days), `reliability.csv`; everything in one file: `metrics.json`."
     )

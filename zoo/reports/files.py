@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 CONFIG = "report/report_config.json"
 PREDICTIONS = "report/predictions_by_day.parquet"
 LIGHT_CURVES = "report/light_curves.parquet"
+STEPS = "report/steps.parquet"
 HISTORY = "metrics.csv"
 COMPOSITION = "class_composition.csv"
 
@@ -82,6 +83,8 @@ class RunFiles:
     predictions : DataFrame
         One row per (object, day), see `zoo.reports.predictions.by_day`.
     history, composition, light_curves : DataFrame or None
+    steps : DataFrame or None
+        Probabilities of the drawn objects at every step, of models that give them.
     """
 
     path: Path
@@ -90,6 +93,7 @@ class RunFiles:
     history: pd.DataFrame | None = None
     composition: pd.DataFrame | None = None
     light_curves: pd.DataFrame | None = None
+    steps: pd.DataFrame | None = None
 
     @property
     def predictions_path(self) -> Path:
@@ -110,8 +114,8 @@ def read_run(run_dir: str | Path, only_scores: bool = False) -> RunFiles:
     Returns
     -------
     RunFiles
-        ``metrics.csv``, ``class_composition.csv`` and ``light_curves.parquet`` may be absent (a converted
-        model has no history); where they exist they must be whole.
+        ``metrics.csv``, ``class_composition.csv``, ``light_curves.parquet`` and ``steps.parquet`` may be
+        absent (a converted model has no history); where they exist they must be whole.
 
     Raises
     ------
@@ -129,11 +133,14 @@ def read_run(run_dir: str | Path, only_scores: bool = False) -> RunFiles:
     composition = _csv(path, COMPOSITION, COMPOSITION_COLUMNS, text=("split", "class"))
     if composition is not None:
         _numeric(path / COMPOSITION, path, composition, ["count"])
-    light_curves = None
+    light_curves = steps = None
     if (path / LIGHT_CURVES).exists():
         light_curves = _parquet(path, LIGHT_CURVES, LIGHT_CURVE_COLUMNS)
         _numeric(path / LIGHT_CURVES, path, light_curves, ["time_from_ref", "flux", "flux_err", "flags"])
-    return RunFiles(path, config, predictions, history, composition, light_curves)
+    if (path / STEPS).exists():
+        steps = _parquet(path, STEPS, ("object_id", "step", "time_days"))
+        _numeric(path / STEPS, path, steps, [name for name in steps.columns if name != "object_id"])
+    return RunFiles(path, config, predictions, history, composition, light_curves, steps)
 
 
 def read_config(run_dir: str | Path) -> ReportConfig:

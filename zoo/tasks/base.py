@@ -5,7 +5,10 @@ from __future__ import annotations
 from tfrecords.errors import UsageError
 from zoo.registry import load, unknown
 
-TASKS = {"classify": "zoo.tasks.classify:Classify"}
+TASKS = {
+    "classify": "zoo.tasks.classify:Classify",
+    "per_step": "zoo.tasks.per_step:PerStep",
+}
 """Tasks by name. A new one is a subclass of `Task` and a line here."""
 
 BY_LOSS = {("classify", "hierarchical"): "zoo.tasks.hierarchical:Hierarchical"}
@@ -66,6 +69,18 @@ class Task:
         """Give the numbers (batch, column) that go into the numeric prediction columns."""
         raise UsageError(f"the task {type(self).__name__} states no predictions")
 
+    def object_outputs(self, outputs) -> dict:
+        """Give what the heads say of objects as a whole, (batch, class) a head, which a calibration is fitted on."""
+        return outputs
+
+    def step_columns(self) -> list[str]:
+        """Give the names of the columns of a table by object and step; empty where nothing is said of steps."""
+        return []
+
+    def step_predictions(self, network, outputs):
+        """Give the numbers (batch, step, column) of the columns `step_columns`."""
+        raise UsageError(f"the task {type(self).__name__} says nothing of steps")
+
     def fit_calibration(self, kind: str, network, outputs, labels) -> dict[str, float]:
         """Give the calibration of a kind that suits validation objects best.
 
@@ -82,6 +97,10 @@ class Task:
     def answer(self, network, outputs) -> dict:
         """Give the named outputs of the exported signatures ``serve`` and ``serve_examples``."""
         raise UsageError(f"the task {type(self).__name__} states no signature")
+
+    def served(self, network, outputs, inputs) -> dict:
+        """Give the named outputs of the signatures where they take more than the network's outputs: its inputs."""
+        return self.answer(network, outputs)
 
 
 def find(name: str, loss: str) -> type[Task]:

@@ -59,6 +59,9 @@ class RunConfig:
         What becomes of a node, or under ``weighted_crossentropy`` a class, without training objects.
     label_smoothing : float
         Share of the target that is spread over all classes.
+    target_group : str, optional
+        Derived group of computed targets for tasks that take some: per_step takes ``t0`` of the group that
+        data_tools.explosion_time makes.
     sampling : {"natural", "balanced"}
         Objects as they are, or classes in turns, each repeated up to the largest.
     metrics : list of str, optional
@@ -157,6 +160,7 @@ class RunConfig:
     node_weights: Literal["counts", "none"] = "counts"
     absent_nodes: Literal["error", "zero"] = "error"
     label_smoothing: float = 0.0
+    target_group: str | None = None
     sampling: Literal["natural", "balanced"] = "natural"
     metrics: list[str] | None = None
     optimizer: str = "adam"

@@ -145,6 +145,12 @@ def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: boo
     curves = _drawn_light_curves(examples, directory, names)
     if len(curves):
         files.atomic(place / "report" / "light_curves.parquet", lambda path: curves.to_parquet(path, index=False))
+    if len(curves) and run.task.step_columns():
+        from zoo.training.steps import step_table
+
+        drawn = examples.keep(np.isin(ids, curves["object_id"].unique()))
+        steps = step_table(run, drawn.ids(), drawn, stage)
+        files.atomic(place / "report" / "steps.parquet", lambda path: steps.to_parquet(path, index=False))
     weights = CLASS_WEIGHTS.get(spec.survey)
     if weights is not None:
         weights = {name: weights[name] for name in spec.classes if name in weights} or None

@@ -109,7 +109,7 @@ def open_data(settled: Resolved):
     directory = RecordDirectory(path)
     spec = data.describe(directory, settled.hparams.parts(), settled.inputs, settled.selection, settled.run.taxonomy)
     spec, splits = data.splits(directory, spec, settled.selection, settled.run.fold, settled.run.seed,
-                               settled.inputs)  # fmt: skip
+                               settled.inputs, settled.run.target_group)  # fmt: skip
     if settled.run.extra_data:
         splits["extra"] = joined.extra(settled.run.extra_data, splits["train"], settled.run.fold)
     return directory, spec, splits

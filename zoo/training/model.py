@@ -95,7 +95,8 @@ class Trainable(keras.Model):
         """Take one step on a batch ``(inputs, targets, sample_weight)``; see `_guarded`."""
         inputs, targets, weight = data
         replicas = self.distribute_strategy.num_replicas_in_sync
-        variables = self.network.trainable_variables
+        variables, running = self.network.trainable_variables, self._running()
+        before = [tf.convert_to_tensor(variable.value) for variable in running]
         with tf.GradientTape() as tape:
             outputs, objects = self._object_losses(inputs, targets, True)
             # Replicas hold equally many objects, so the mean of their means is the global mean.
@@ -104,6 +105,8 @@ class Trainable(keras.Model):
             scaled = (loss + penalty) / replicas
         gradients = tape.gradient(scaled, [variable.value for variable in variables], unconnected_gradients="zero")
         gradients, bad = self._guarded(scaled, gradients)
+        for variable, value in zip(running, before, strict=True):
+            variable.assign(tf.where(bad == 0, variable.value, value))
         if self.clip_norm is not None:
             gradients = self._clipped(gradients)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
@@ -116,6 +119,13 @@ class Trainable(keras.Model):
         logs = self.get_metrics_result()
         # Here a replica sees its own share only, and Keras averages the replicas' logs of a step.
         return logs | {"bad_steps": logs["bad_steps"] * replicas}
+
+    def _running(self) -> list:
+        """Give what the forward pass itself changes, such as the running means of a normalisation.
+
+        Such a variable states how replicas join it, and no other variable does.
+        """
+        return [item for item in self.network.non_trainable_weights if item.aggregation not in (None, "none")]
 
     def _guarded(self, loss, gradients):
         """Replace all gradients of a step by zeros if its loss or any gradient is not finite anywhere.

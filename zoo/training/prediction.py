@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def calibrate(kind: str, network, task, examples, stage, quiet: bool = True) -> 
     if kind == "none":
         return {}
     dataset, steps = pipeline.evaluation(examples, stage, min(BATCH, len(examples)))
-    run = tf.function(lambda inputs: network(inputs, training=False), reduce_retracing=True)
+    run = tf.function(lambda inputs: task.object_outputs(network(inputs, training=False)), reduce_retracing=True)
     parts, labels = [], []
     for inputs, targets, weight in command.progress(dataset, "calibrating", steps, quiet):
         real = weight.numpy() > 0
@@ -164,36 +165,22 @@ def predict(run, data, *, source: str | None = None, day: float = float("inf"), 
     """
     import pandas as pd
 
-    from data_tools.sources import open_source
-    from tfrecords.derived import derived_names
-    from tfrecords.schema import encode
     from zoo.training.run import load_run
 
     run = load_run(run)
-    paths = [Path(item) for item in ([data] if isinstance(data, (str, Path)) else data)]
-    where = ", ".join(map(str, paths))
-    group = run.bundle.spec.feature_group
-    records = len(paths) == 1 and (paths[0] / "dataset_info.json").is_file() and source in (None, "records")
-    if records and (not group or group in derived_names(paths[0])):
-        return _predict_directory(run, paths[0], day, quiet)
-    extract = _feature_extractor(run.bundle.spec, where) if group else None
-    opened = open_source(paths, source, static_columns=list(run.bundle.spec.raw_static))
-    check_compatible(run.bundle.spec, opened, where)
-    stage = run.stage(column.name for column in opened.static_columns)
     columns, tables = run.task.columns(), []
-    outcomes = command.progress(opened.objects(), "predicting", quiet=quiet)
-    for chunk in _chunks(outcomes, 16 * BATCH):
-        good = [outcome for outcome in chunk if outcome.record is not None]
-        features = [extract(outcome.record.lc) for outcome in good] if extract and good else None
-        examples = _InMemory([encode(outcome.record) for outcome in good], features)
-        values, observations = run.predictor(examples, stage, day=day)
-        table = _table([item.object_id for item in good], values, observations, columns, run)
-        bad = [outcome for outcome in chunk if outcome.record is None]
-        refused = pd.DataFrame({"object_id": [item.object_id for item in bad]})
-        refused["reason"] = [item.reason for item in bad]
-        table["row"] = [item.row for item in good]
-        refused["row"] = [item.row for item in bad]
-        tables.append(pd.concat([table, refused]) if len(bad) else table)
+    for piece in pieces(run, data, source, quiet):
+        values, observations = run.predictor(
+            piece.examples, piece.stage, day=day, quiet=quiet or piece.rows is not None, label="predicting"
+        )
+        table = _table(piece.ids, values, observations, columns, run)
+        if piece.rows is None:
+            return table
+        table["row"] = piece.rows
+        refused = pd.DataFrame({"object_id": [item.object_id for item in piece.refused]})
+        refused["reason"] = [item.reason for item in piece.refused]
+        refused["row"] = [item.row for item in piece.refused]
+        tables.append(pd.concat([table, refused]) if len(refused) else table)
     if not tables:
         return _table([], np.zeros((0, len(columns)), "float32"), np.zeros(0, "int64"), columns, run)
     table = pd.concat(tables)
@@ -204,16 +191,57 @@ def predict(run, data, *, source: str | None = None, day: float = float("inf"), 
     return table.reset_index(drop=True)
 
 
-def _predict_directory(run, path: Path, day: float, quiet: bool):
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """Some objects of a source, ready for a predictor.
+
+    Attributes
+    ----------
+    ids : list of str
+    examples : object with the methods of ``zoo.inputs.data.Examples``
+    stage : zoo.inputs.stage.Stage
+    rows : list of int or None
+        Rows of the source that they are in; None for a directory of records, which is one piece.
+    refused : list
+        What the source holds beside them and cannot be predicted, with ``object_id``, ``reason`` and ``row``.
+    """
+
+    ids: list[str]
+    examples: object
+    stage: object
+    rows: list[int] | None = None
+    refused: list = dataclasses.field(default_factory=list)
+
+
+def pieces(run, data, source: str | None, quiet: bool) -> Iterator[Piece]:
+    """Give the objects of a source in pieces that fit into memory, see `predict`."""
+    from data_tools.sources import open_source
+    from tfrecords.derived import derived_names
     from tfrecords.reader import RecordDirectory
+    from tfrecords.schema import encode
     from zoo.inputs.data import Examples
 
-    directory = RecordDirectory(path)
-    check_compatible(run.bundle.spec, directory.info, str(path))
-    examples = Examples(directory, np.arange(len(directory)), run.bundle.spec)
-    stage = run.stage(column.name for column in directory.info.static_columns)
-    values, observations = run.predictor(examples, stage, day=day, quiet=quiet, label="predicting")
-    return _table(examples.ids(), values, observations, run.task.columns(), run)
+    paths = [Path(item) for item in ([data] if isinstance(data, (str, Path)) else data)]
+    where = ", ".join(map(str, paths))
+    group = run.bundle.spec.feature_group
+    records = len(paths) == 1 and (paths[0] / "dataset_info.json").is_file() and source in (None, "records")
+    if records and (not group or group in derived_names(paths[0])):
+        directory = RecordDirectory(paths[0])
+        check_compatible(run.bundle.spec, directory.info, str(paths[0]))
+        examples = Examples(directory, np.arange(len(directory)), run.bundle.spec)
+        yield Piece(examples.ids(), examples, run.stage(column.name for column in directory.info.static_columns))
+        return
+    extract = _feature_extractor(run.bundle.spec, where) if group else None
+    opened = open_source(paths, source, static_columns=list(run.bundle.spec.raw_static))
+    check_compatible(run.bundle.spec, opened, where)
+    stage = run.stage(column.name for column in opened.static_columns)
+    outcomes = command.progress(opened.objects(), "predicting", quiet=quiet)
+    for chunk in _chunks(outcomes, 16 * BATCH):
+        good = [outcome for outcome in chunk if outcome.record is not None]
+        features = [extract(outcome.record.lc) for outcome in good] if extract and good else None
+        examples = _InMemory([encode(outcome.record) for outcome in good], features)
+        refused = [outcome for outcome in chunk if outcome.record is None]
+        yield Piece([item.object_id for item in good], examples, stage, [item.row for item in good], refused)
 
 
 def _table(ids, values, observations, columns, run):

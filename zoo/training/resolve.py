@@ -18,9 +18,12 @@ from zoo.training.config import RunConfig
 SECTIONS = {"inputs": InputConfig, "selection": SelectionConfig, "run": RunConfig}
 COMMAS = (
     "static_columns", "derived_static", "sentinels", "classes", "init_from", "reset", "freeze", "metrics",
-    "truncate_days", "rest_fluxes", "rest_times",
+    "truncate_days", "rest_fluxes", "rest_times", "dilations",
 )  # fmt: skip
 """Options that hold a list; on the command line commas do instead of YAML brackets."""
+
+NUMBERS = ("truncate_days", "sentinels", "dilations")
+"""Those that hold numbers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +139,7 @@ def normalise(arguments) -> list[str]:
     for place, token in enumerate(result[:-1]):
         if token[2:] in COMMAS and not result[place + 1].startswith("["):
             items = [item.strip() for item in result[place + 1].split(",")]
-            if token[2:] not in ("truncate_days", "sentinels"):
+            if token[2:] not in NUMBERS:
                 # A class may be called 90, which YAML would take for a number.
                 items = [json.dumps(item) for item in items]
             result[place + 1] = "[" + ", ".join(items) + "]"

@@ -81,9 +81,12 @@ def _endpoints(run: Run) -> dict:
     raw = run.stage(spec.raw_static)
     records = run.stage(spec.record_static)
 
+    def served(tensors):
+        return task.served(network, network(tensors, training=False), tensors)
+
     def answer(stage, curves, static, features):
         prepared = stage.prepare(curves, static, features)
-        return task.answer(network, network(stage.tensors(prepared), training=False))
+        return served(stage.tensors(prepared))
 
     def no_features(count):
         return tf.zeros([count, 0, 0])
@@ -99,7 +102,7 @@ def _endpoints(run: Run) -> dict:
         tensors = raw.tensors(prepared)
         if "features" in parts:
             tensors["feature_set"] = inputs["feature_set"]
-        return task.answer(network, network(tensors, training=False))
+        return served(tensors)
 
     def _day_axis(inputs, spec):
         if "features" not in parts:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.zoo.inputs import ragged
 from zoo.inputs import grid
 from zoo.inputs.config import InputConfig
+from zoo.inputs.stage import Stage
 
 
 @pytest.fixture(params=range(3))
@@ -80,3 +82,28 @@ def test_a_step_on_an_observation_takes_its_flux():
     _, view = _view([item])
     np.testing.assert_array_equal(view["flux"][0, :, 0], [1, -5, 9])
     assert view["mask"].all() and view["observed"][0, :, 0].all() and not view["observed"][0, :, 1].any()
+
+
+@pytest.mark.parametrize("origin", ["first", "reference"])
+def test_rest_frame_times_and_the_days_of_steps(objects, origin):
+    """Times are those of the source; the days of the steps stay the observer's, from the reference time."""
+    redshift = np.resize(np.array([0.5, 0.0, np.nan, -9.0, 1.0, 0.2], "float32"), len(objects))[:, None]
+    stretch = np.where(np.isfinite(redshift) & (redshift > 0), 1 + redshift.astype("float64"), 1.0)[:, 0]
+    config = InputConfig(time_origin=origin, grid_steps=400, rest_frame_time="z")
+    places = tf.range(len(objects), dtype=tf.int64)
+
+    def view(column):
+        stage = Stage("grid", ("light_curve", "static"), config, 4, 1, (0,), redshift=column)
+        prepared = stage.prepare(ragged.to_curves(objects), tf.constant(redshift), tf.zeros([len(objects), 0, 0]))
+        inputs = stage.tensors(prepared, places)
+        return prepared, inputs, stage.targets(prepared, inputs, places)["days"].numpy()
+
+    prepared, inputs, days = view(0)
+    plain, _, _ = view(None)
+    rows = prepared.curves.row.numpy()
+    np.testing.assert_allclose(prepared.curves.time, plain.curves.time.numpy() / stretch[rows], rtol=1e-12)
+    np.testing.assert_array_equal(np.isfinite(days), inputs["mask"])
+    back = (days + prepared.reference.numpy()[:, None]) / stretch[:, None]
+    mask = inputs["mask"].numpy()
+    np.testing.assert_allclose(back[mask], inputs["time"].numpy()[mask], rtol=1e-5, atol=1e-3)
+    assert prepared.reference.numpy().any() != (origin == "reference")

@@ -7,8 +7,9 @@ import json
 import keras
 import pytest
 
-from zoo.layers import attention, initializers, preprocess, tabular, time_modulation, transformer
+from zoo.layers import attention, batch_norm, causal, initializers, preprocess, tabular, time_modulation, transformer
 from zoo.metrics.confusion import ConfusionMatrix
+from zoo.metrics.steps import StepAccuracy
 from zoo.optimizers.adam import Adam
 
 MADE = [
@@ -22,7 +23,11 @@ MADE = [
     lambda: time_modulation.BandTokens(time_modulation.TimeModulation(2, 4), 2, name="some"),
     lambda: preprocess.QuantileNormalizer(3, 5, 2, None, name="some"),
     lambda: preprocess.FluxScale("asinh", 20.0, name="some"),
+    lambda: batch_norm.MaskedBatchNorm(0.9, 1e-4, name="some"),
+    lambda: causal.RecurrentStack("gru", 3, 2, "hard_sigmoid", False, True, 0.1, name="some"),
+    lambda: causal.CausalConvolutions(3, 2, (1, 2), "relu", 0.1, name="some"),
     lambda: ConfusionMatrix(4, name="some"),
+    lambda: StepAccuracy(name="some"),
     lambda: Adam(0.1, 0.2, 0.3, 0.4),
     lambda: initializers.FanInUniform(7, seed=3),
 ]

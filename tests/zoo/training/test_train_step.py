@@ -61,6 +61,20 @@ def test_a_bad_step_leaves_finite_weights_under_momentum(bench):
         assert np.isfinite(np.array(variable, "float64")).all(), variable.path
 
 
+def test_a_bad_step_leaves_running_means_alone(records):
+    bench = Workbench(Example("rapid_gru", "redshift"), records)
+    model = _model(bench, keras.optimizers.SGD(0.1))
+    inputs, targets, weight = bench.batch(size=12)
+    broken = inputs | {"flux": np.where(np.arange(12)[:, None, None] == 5, np.nan, inputs["flux"]).astype("float32")}
+    before = model.network.get_weights()
+    model.train_step(tf.nest.map_structure(tf.constant, (broken, targets, weight)))
+    for ours, theirs in zip(model.network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    model.train_step(tf.nest.map_structure(tf.constant, (inputs, targets, weight)))
+    for ours, theirs in zip(model.network.get_weights(), before, strict=True):
+        assert (ours != theirs).any()
+
+
 def test_the_guard_counts_consecutive_steps(tmp_path):
     guard = LossGuard(2, tmp_path / "some-run")
     guard.on_epoch_begin(0)

@@ -12,6 +12,7 @@ from zoo.reports.plots.style import (
     COLOURS,
     MARKERS,
     day_axis,
+    line_look,
     marker_look,
     new_figure,
     plain,
@@ -47,8 +48,11 @@ def light_curve_figure(
     classes: Sequence[str],
     title: str = "",
     flux_unit: str = "",
+    steps: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw flux against time above and the probabilities of the top classes against the day below.
+
+    Where there are ``steps``, what the model said at every step stands between the two, on the axis of the flux.
 
     Parameters
     ----------
@@ -61,10 +65,18 @@ def light_curve_figure(
     classes : sequence of str
     title : str
     flux_unit : str
+    steps : DataFrame, optional
+        The object's rows by step: ``time_days`` and the ``p_<class>`` columns of all its step classes.
     """
-    figure = new_figure(8.4, 6.4)
-    upper, lower = figure.subplots(2, 1, height_ratios=[3, 2])
+    drawn = [] if steps is None else [2]
+    figure = new_figure(8.4, 6.4 + sum(drawn))
+    upper, *middle, lower = figure.subplots(2 + len(drawn), 1, height_ratios=[3, *drawn, 2])
     _flux(upper, rows)
+    for axes in middle:
+        _steps(axes, steps, str(predictions["class"].iloc[0]) if len(predictions) else "")
+        axes.set_xlim(upper.get_xlim())
+        axes.set_xlabel("days from the reference time, at each of them what was known of the curve then")
+        axes.set_ylabel("probability")
     upper.set_ylabel(f"flux ({flux_unit})" if flux_unit else "flux")
     upper.set_xlabel("days from the reference time")
     _probabilities(lower, predictions, list(classes))
@@ -135,6 +147,19 @@ def _marks(axes, time, flux, flags, good, detected) -> None:
         grey = {"linestyle": "none", "marker": "o", "color": "#888888"}
         axes.plot([], [], label="detected", **grey)
         axes.plot([], [], label="not detected", markerfacecolor="white", **grey)
+
+
+def _steps(axes, steps: pd.DataFrame, truth: str) -> None:
+    names = [name for name in steps.columns if str(name).startswith(PREFIX)]
+    strength = [steps[name].mean() + 2.0 * (name == PREFIX + truth) for name in names]
+    axes.axvline(0, color="#555555", linewidth=0.9, linestyle="--", zorder=1)
+    for place, column in enumerate(np.argsort(-np.array(strength), kind="stable")[: TOP + 1]):
+        name = names[column].removeprefix(PREFIX)
+        label, width = (f"{name} (true)", 2.6) if name == truth else (name, 1.3)
+        look = line_look(place) | {"linewidth": width, "label": plain(label)}
+        axes.plot(steps["time_days"].to_numpy(np.float64), steps[names[column]].to_numpy(np.float64), **look)
+    axes.set_ylim(-0.02, 1.02)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _probabilities(axes, predictions: pd.DataFrame, classes: list[str]) -> None:
