@@ -159,6 +159,7 @@ def convert(weights, config, model: str, out, *, survey: str = "unknown", zero_p
             raise DataError(f"{config}: not valid JSON ({error})") from None
     network = registry.load(entry.importer)(read_weights(weights), config)
     info = network.info
+    inputs = InputConfig(**_inputs_of(entry))
     spec = DataSpec(
         survey=survey,
         bands=info.bands,
@@ -169,9 +170,8 @@ def convert(weights, config, model: str, out, *, survey: str = "unknown", zero_p
         native={str(place): place for place in range(len(info.classes))},
         features=info.features,
         feature_days=info.feature_days,
-        feature_group="features" if info.features else "",
+        feature_group=inputs.feature_group if info.features else "",
     )
-    inputs = InputConfig(**_inputs_of(entry))
     bundle = bundles.Bundle(model, dataclasses.asdict(network.config), inputs, spec)
     bundles.save(out / "bundle", bundle, network)
     sections = {"hparams": dataclasses.asdict(network.config), "inputs": dataclasses.asdict(inputs)}

@@ -16,7 +16,10 @@ from zoo import registry
 SIZE = 4
 """Integers among the default hyperparameters are cut to this."""
 
-TINY = {"atat": {"layers": 2, "quantiles": 9, "initializer": "xavier"}}
+TINY = {
+    "atat": {"layers": 2, "quantiles": 9, "initializer": "xavier"},
+    "t2": {"d_model": 8, "layers": 2, "dropout": 0.0},
+}
 """By family: hyperparameters of all its small models. Initial values are large enough that an input that
 must not matter would show."""
 
@@ -43,7 +46,12 @@ EXAMPLES = {
         },
         "combined": {"objective": "lc", "combine_tokens": True},
         "combined_first": {"objective": "all", "combine_tokens": True, "combine_read": "first", "missing": "median"},
-    }
+    },
+    "t2": {
+        "steps": {"redshift": "L"},
+        "channels": {"redshift": "M", "layers": 1},
+        "no_redshift": {"redshift": "none", "scaling": "none"},
+    },
 }  # fmt: skip
 """By family: name of a variant, and its hyperparameters beside the cut sizes. The first is the richest."""
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
+import numpy as np
 from keras import ops
+
+LEAST_LOG = -15 * math.log(10.0)
+"""ln 1e-15: below, the challenge clips probabilities."""
 
 
 def crossentropy(labels, logits, smoothing: float = 0.0):
@@ -30,9 +36,49 @@ def focal(labels, logits, smoothing: float = 0.0, gamma: float = 2.0):
     )
 
 
+def weighted_log_loss(labels, logits, smoothing: float = 0.0, class_weights=None):
+    """Give −w log p of the true class, (batch,): the log-loss of the PLAsTiCC challenge, every class alike.
+
+    The challenge's −(1/C) Σ_c (1/N_c) Σ_{i in c} log p_i over C classes of N_c objects is the mean over all N objects
+    with w_c = N / (C N_c). With N_c counted in each batch the loss of an object would depend on its neighbours; with the
+    training set's it is the same on average and adds up over devices.
+
+    Parameters
+    ----------
+    labels : tensor (batch,), int
+    logits : tensor (batch, class)
+    smoothing : float
+        As in `crossentropy`.
+    class_weights : array (class,), optional
+        w, see `class_weights`; all 1 when absent.
+    """
+    logprob = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
+    logprob = ops.maximum(logprob, LEAST_LOG)
+    true = _smooth(ops.one_hot(labels, ops.shape(logits)[-1], dtype="float32"), smoothing)
+    if class_weights is not None:
+        true = true * ops.convert_to_tensor(class_weights, "float32")
+    return -ops.sum(true * logprob, axis=-1)
+
+
+def class_weights(labels, classes: int) -> np.ndarray:
+    """Give w_c = N / (C N_c) (class,), float32, of training labels (object,); 0 for a class without objects.
+
+    Unlabelled objects (-1) do not count, nor do classes without objects among the C.
+    """
+    labels = np.asarray(labels)
+    counts = np.bincount(labels[labels >= 0], minlength=classes)
+    present = counts > 0
+    weights = np.zeros(classes)
+    weights[present] = counts.sum() / (present.sum() * counts[present])
+    return weights.astype("float32")
+
+
 def _smooth(true, smoothing):
     return true * (1.0 - smoothing) + smoothing / ops.shape(true)[-1]
 
 
-LOSSES = {"crossentropy": crossentropy, "focal": focal}
+LOSSES = {"crossentropy": crossentropy, "focal": focal, "weighted_log_loss": weighted_log_loss}
 """Losses that ``--loss`` takes for classifiers."""
+
+CLASS_WEIGHTED = ("weighted_log_loss",)
+"""Those that take the weights of the training set's classes."""

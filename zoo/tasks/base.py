@@ -29,6 +29,9 @@ class Task:
         self.spec, self.run = spec, run
         self.calibration: dict[str, float] = {}
 
+    def prepare(self, labels) -> None:
+        """Take from the training objects' labels (object,) what the loss needs; called before training."""
+
     def loss(self, network, outputs, targets):
         """Give the loss of every object, (batch,); averaging over valid tokens happens inside an object."""
         raise UsageError(f"the task {type(self).__name__} states no loss and cannot train")

@@ -15,7 +15,8 @@ from zoo.inputs.config import InputConfig, SelectionConfig
 from zoo.training.config import RunConfig
 
 SECTIONS = {"inputs": InputConfig, "selection": SelectionConfig, "run": RunConfig}
-COMMAS = ("static_columns", "classes", "init_from", "reset", "freeze", "truncate_days", "rest_fluxes", "rest_times")
+COMMAS = ("static_columns", "classes", "init_from", "reset", "freeze", "truncate_days", "rest_fluxes", "rest_times",
+          "redshift_columns")  # fmt: skip
 """Options that hold a list; on the command line commas do instead of YAML brackets."""
 
 
