@@ -39,9 +39,9 @@ def focal(labels, logits, smoothing: float = 0.0, gamma: float = 2.0):
 def weighted_log_loss(labels, logits, smoothing: float = 0.0, class_weights=None):
     """Give −w log p of the true class, (batch,): the log-loss of the PLAsTiCC challenge, every class alike.
 
-    The challenge's −(1/C) Σ_c (1/N_c) Σ_{i in c} log p_i over C classes of N_c objects is the mean over all N objects
-    with w_c = N / (C N_c). With N_c counted in each batch the loss of an object would depend on its neighbours; with the
-    training set's it is the same on average and adds up over devices.
+    The challenge's −(1/C) Σ_c (1/N_c) Σ_{i in c} log p_i over C classes of N_c objects is the mean of −w log p over all
+    N objects with w_c = N / (C N_c). Counted in each batch, N_c would make an object's loss depend on its neighbours; that of
+    the training set gives the same on average and adds up over devices.
 
     Parameters
     ----------

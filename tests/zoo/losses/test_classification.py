@@ -7,7 +7,7 @@ import pytest
 from scipy.special import log_softmax
 from sklearn.metrics import log_loss
 
-from zoo.losses.classification import LOSSES, crossentropy, focal
+from zoo.losses.classification import LOSSES, class_weights, crossentropy, focal, weighted_log_loss
 
 
 @pytest.fixture
@@ -43,6 +43,21 @@ def test_focal_weighs_easy_objects_down(batch):
     # Keras clips probabilities at 1e-7.
     np.testing.assert_allclose(ours[expected < 15], expected[expected < 15], rtol=1e-3, atol=1e-6)
     assert ours.shape == (30,) and np.isfinite(ours).all()
+
+
+def test_the_weighted_log_loss_counts_every_class_alike(batch):
+    labels, logits = batch
+    labels = np.where(labels == 3, 2, labels)
+    probability = np.exp(log_softmax(logits.astype("float64"), axis=1)).clip(1e-15, 1)
+    classes = [-np.log(probability[labels == c, c]).mean() for c in range(3)]
+    weights = class_weights(np.append(labels, [-1, -1]), 4)
+    assert weights[3] == 0
+    ours = np.array(weighted_log_loss(labels, logits, class_weights=weights))
+    assert ours.mean() == pytest.approx(np.mean(classes), rel=1e-5)
+    assert np.ptp(weights[:3]) > 0
+    np.testing.assert_allclose(
+        weighted_log_loss(labels[1:], logits[1:]), crossentropy(labels[1:], logits[1:]), rtol=1e-5
+    )
 
 
 def test_every_named_loss_is_one_value_an_object(batch):

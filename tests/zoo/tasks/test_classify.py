@@ -35,6 +35,17 @@ def test_the_loss_is_the_sum_over_the_heads(outputs):
     assert (np.array(smooth.loss(network, logits, targets)) != expected).any()
 
 
+def test_the_weighted_loss_takes_its_weights_from_the_training_labels(outputs):
+    network, logits, targets = outputs
+    task = base.create("classify", SPEC, RunConfig(loss="weighted_log_loss"))
+    task.prepare(np.array([0] * 6 + [1] * 3 + [-1]))
+    plain = base.create("classify", SPEC, RunConfig()).loss(network, logits, targets)
+    weights = np.array([9 / 12, 9 / 6, 0.0])[targets["label"]]
+    np.testing.assert_allclose(task.loss(network, logits, targets), weights * np.array(plain), rtol=1e-5)
+    with pytest.raises(UsageError, match="sampling natural. Received: balanced"):
+        base.create("classify", SPEC, RunConfig(loss="weighted_log_loss", sampling="balanced"))
+
+
 def test_answers_are_those_of_the_primary_head(outputs):
     network, logits, targets = outputs
     task = base.create("classify", SPEC, RunConfig())

@@ -149,14 +149,14 @@ class T2(keras.Model):
 
 def _steps(info: ModelInfo) -> int:
     """Give the number of steps of the grid that the derived group's columns are."""
-    bands = len(info.bands)
+    bands = len(info.bands) or 1
     steps, rest = divmod(len(info.features), bands)
     ordered = all(name.endswith(f"_{info.bands[place % bands]}") for place, name in enumerate(info.features))
     if not steps or rest or not ordered:
         raise UsageError(
             "t2 takes a derived group with one column a step and band, step after step, names ending in _<band>, as "
-            f"python -m data_tools.gp_grid DIR makes it (--feature-group gp_grid). Valid: a multiple of {bands} columns "
-            f"for the bands {', '.join(info.bands)}. Received: {len(info.features)} columns, "
+            "python -m data_tools.gp_grid DIR makes it (--feature-group gp_grid). "
+            f"Valid: a multiple of {bands} columns for the bands {', '.join(info.bands)}. Received: {len(info.features)} columns, "
             f"{', '.join(info.features[:3])} ..."
         )
     return steps

@@ -134,7 +134,8 @@ def import_weights(arrays: dict[str, np.ndarray], config: dict[str, Any]):
             value = value[0]
         if value.shape != wanted:
             raise DataError(
-                f"weights: {name!r} has the wrong shape for this configuration. Valid: {wanted}. Received: {value.shape}"
+                f"weights: {name!r} has the wrong shape for this configuration. "
+                f"Valid: {wanted}. Received: {value.shape}"
             )
         variable.assign(value)
         used.add(name)
