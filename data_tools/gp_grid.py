@@ -4,9 +4,9 @@ The interpolation of t2 (Allam & McEwen 2021, arXiv:2105.06178; kernel and searc
 
 - Rows from 50 days before the first detection to 50 days after the last are kept, all of them without detections.
 - The kernel is a Matern-3/2 in r² = (Δt / τ)² + (Δλ / 6000 Å)² of amplitude A around a mean of zero, with the square of
-  the flux error as noise. The likelihood is climbed by L-BFGS-B in ln A² and ln τ², from τ = 20 days and from A = half the
-  absolute flux of the row with the highest signal-to-noise, for which every error counts at least 1 % of the highest
-  flux. τ stays within 1 and 1,000 days, ln A² within 10 of its start.
+  the flux error as noise. The likelihood is climbed by L-BFGS-B in ln A² and ln τ², from τ = 20 days and from A = half
+  the absolute flux of the row with the highest signal-to-noise, for which every error counts at least 1 % of the
+  highest flux. τ stays within 1 and 1,000 days, ln A² within 10 of its start.
 - The group holds the mean at 100 uniform times, first and last kept row included, at the effective wavelengths of the
   bands. Columns go step after step, in each the bands of the band table: ``gp_000_u``, ``gp_000_g`` ... ``gp_099_y``.
 

@@ -40,8 +40,8 @@ def weighted_log_loss(labels, logits, smoothing: float = 0.0, class_weights=None
     """Give −w log p of the true class, (batch,): the log-loss of the PLAsTiCC challenge, every class alike.
 
     The challenge's −(1/C) Σ_c (1/N_c) Σ_{i in c} log p_i over C classes of N_c objects is the mean of −w log p over all
-    N objects with w_c = N / (C N_c). Counted in each batch, N_c would make an object's loss depend on its neighbours; that of
-    the training set gives the same on average and adds up over devices.
+    N objects with w_c = N / (C N_c). Counted in each batch, N_c would make an object's loss depend on its
+    neighbours; that of the training set gives the same on average and adds up over devices.
 
     Parameters
     ----------

@@ -90,7 +90,7 @@ def test_the_grid_is_scaled_by_band_and_a_missing_one_counts_as_the_median():
     rows = rng.normal(size=(40, STEPS, 3)) * [1, 10, 0] + [5, -3, 7]
     rows[3:6] = np.nan
     network.fitted()["features"].fit(rows.reshape(40, -1).astype("float32"))
-    values = np.nan_to_num((rows[:4] - np.nanmedian(rows, axis=(0, 1))))
+    values = np.nan_to_num(rows[:4] - np.nanmedian(rows, axis=(0, 1)))
     low, high = np.nanpercentile(rows, [25, 75], axis=(0, 1))
     expected = values / np.where(high > low, high - low, 1.0)
     inputs = {"features": rows[:4].reshape(4, -1).astype("float32"), "feature_set": np.zeros(4, "int32")}

@@ -156,8 +156,8 @@ def _steps(info: ModelInfo) -> int:
         raise UsageError(
             "t2 takes a derived group with one column a step and band, step after step, names ending in _<band>, as "
             "python -m data_tools.gp_grid DIR makes it (--feature-group gp_grid). "
-            f"Valid: a multiple of {bands} columns for the bands {', '.join(info.bands)}. Received: {len(info.features)} columns, "
-            f"{', '.join(info.features[:3])} ..."
+            f"Valid: a multiple of {bands} columns for the bands {', '.join(info.bands)}. "
+            f"Received: {len(info.features)} columns, {', '.join(info.features[:3])} ..."
         )
     return steps
 
