@@ -104,8 +104,8 @@ class GridInterpolator:
         Returns
         -------
         numpy.ndarray
-            f4 [days, steps · bands], flux; a row of NaN without observations, or where rows of no error contradict
-            each other.
+            f4 [days, steps · bands], flux; a row of NaN without observations, or where the covariance is singular
+            (rows without error that contradict each other).
         """
         values = np.full((len(days), self._steps * len(self._wavelengths)), np.nan, "<f4")
         if lc is None or not len(lc.time):

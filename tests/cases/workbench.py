@@ -40,7 +40,7 @@ class Workbench:
         entry, names = example.entry, self.spec.record_static
         self.stage = data.build_stage(self.spec, entry.view, parts, self.settled.inputs, names)
         self.task = base.create(entry.task, self.spec, self.settled.run)
-        self.task.prepare(self.examples.labels)
+        self.task.prepare(np.bincount(self.examples.labels, minlength=len(self.spec.classes)))
         hparams = dataclasses.asdict(self.settled.hparams)
         self.bundle = Bundle(example.model, hparams, self.settled.inputs, self.spec)
 

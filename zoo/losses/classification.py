@@ -36,7 +36,7 @@ def focal(labels, logits, smoothing: float = 0.0, gamma: float = 2.0):
     )
 
 
-def weighted_log_loss(labels, logits, smoothing: float = 0.0, class_weights=None):
+def weighted_log_loss(labels, logits, smoothing: float = 0.0, weights=None):
     """Give −w log p of the true class, (batch,): the log-loss of the PLAsTiCC challenge, every class alike.
 
     The challenge's −(1/C) Σ_c (1/N_c) Σ_{i in c} log p_i over C classes of N_c objects is the mean of −w log p over all
@@ -49,26 +49,25 @@ def weighted_log_loss(labels, logits, smoothing: float = 0.0, class_weights=None
     logits : tensor (batch, class)
     smoothing : float
         As in `crossentropy`.
-    class_weights : array (class,), optional
+    weights : array (class,), optional
         w, see `class_weights`; all 1 when absent.
     """
     logprob = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
     logprob = ops.maximum(logprob, LEAST_LOG)
     true = _smooth(ops.one_hot(labels, ops.shape(logits)[-1], dtype="float32"), smoothing)
-    if class_weights is not None:
-        true = true * ops.convert_to_tensor(class_weights, "float32")
+    if weights is not None:
+        true = true * ops.convert_to_tensor(weights, "float32")
     return -ops.sum(true * logprob, axis=-1)
 
 
-def class_weights(labels, classes: int) -> np.ndarray:
-    """Give w_c = N / (C N_c) (class,), float32, of training labels (object,); 0 for a class without objects.
+def class_weights(counts) -> np.ndarray:
+    """Give w_c = N / (C N_c) (class,), float32, of the numbers N_c of training objects.
 
-    Unlabelled objects (-1) do not count, nor do classes without objects among the C.
+    A class without objects has the weight 0 and does not count among the C.
     """
-    labels = np.asarray(labels)
-    counts = np.bincount(labels[labels >= 0], minlength=classes)
+    counts = np.asarray(counts)
     present = counts > 0
-    weights = np.zeros(classes)
+    weights = np.zeros(len(counts))
     weights[present] = counts.sum() / (present.sum() * counts[present])
     return weights.astype("float32")
 
@@ -80,5 +79,5 @@ def _smooth(true, smoothing):
 LOSSES = {"crossentropy": crossentropy, "focal": focal, "weighted_log_loss": weighted_log_loss}
 """Losses that ``--loss`` takes for classifiers."""
 
-CLASS_WEIGHTED = ("weighted_log_loss",)
-"""Those that take the weights of the training set's classes."""
+WEIGHTED = ("weighted_log_loss",)
+"""Those that take a weight for each class, from the numbers of training objects."""

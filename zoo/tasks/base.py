@@ -29,8 +29,14 @@ class Task:
         self.spec, self.run = spec, run
         self.calibration: dict[str, float] = {}
 
-    def prepare(self, labels) -> None:
-        """Take from the training objects' labels (object,) what the loss needs; called before training."""
+    def prepare(self, counts) -> None:
+        """Take what the loss needs of the training objects; called once before training.
+
+        Parameters
+        ----------
+        counts : array (class,), int64
+            Training objects of every class.
+        """
 
     def loss(self, network, outputs, targets):
         """Give the loss of every object, (batch,); averaging over valid tokens happens inside an object."""

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
 from tfrecords.errors import UsageError
-from zoo.losses.classification import CLASS_WEIGHTED, LOSSES, class_weights
+from zoo.losses.classification import LOSSES, WEIGHTED, class_weights
 from zoo.metrics.confusion import ConfusionMatrix
 from zoo.registry import unknown
 from zoo.tasks.base import Task
@@ -33,14 +33,14 @@ class Classify(Task):
         super().__init__(spec, run)
         if run.loss not in LOSSES:
             raise UsageError(unknown("loss for classification", run.loss, LOSSES))
-        if run.loss in CLASS_WEIGHTED and run.sampling != "natural":
+        if run.loss in WEIGHTED and run.sampling != "natural":
             raise UsageError(f"loss {run.loss} weighs the classes: it goes with sampling natural. "
                              f"Received: {run.sampling}")  # fmt: skip
         self.loss_options = {"smoothing": run.label_smoothing}
 
-    def prepare(self, labels):
-        if self.run.loss in CLASS_WEIGHTED:
-            self.loss_options["class_weights"] = class_weights(labels, len(self.spec.classes))
+    def prepare(self, counts):
+        if self.run.loss in WEIGHTED:
+            self.loss_options["weights"] = class_weights(counts)
 
     def loss(self, network, outputs, targets):
         function = LOSSES[self.run.loss]

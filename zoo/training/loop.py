@@ -201,7 +201,7 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
     team.check_same(**_common(settled, path, data, state))
     bundle = bundles.Bundle(settled.model, dataclasses.asdict(settled.hparams), settled.inputs, spec, options.loss)
     task = base.create(entry.task, spec, options)
-    task.prepare(train.labels)
+    task.prepare(np.bincount(train.labels[train.labels >= 0], minlength=len(spec.classes)))
     from zoo.inputs.data import build_stage
     from zoo.inputs.pipeline import evaluation
 

@@ -50,9 +50,9 @@ def test_the_weighted_log_loss_counts_every_class_alike(batch):
     labels = np.where(labels == 3, 2, labels)
     probability = np.exp(log_softmax(logits.astype("float64"), axis=1)).clip(1e-15, 1)
     classes = [-np.log(probability[labels == c, c]).mean() for c in range(3)]
-    weights = class_weights(np.append(labels, [-1, -1]), 4)
+    weights = class_weights(np.bincount(labels, minlength=4))
     assert weights[3] == 0
-    ours = np.array(weighted_log_loss(labels, logits, class_weights=weights))
+    ours = np.array(weighted_log_loss(labels, logits, weights=weights))
     assert ours.mean() == pytest.approx(np.mean(classes), rel=1e-5)
     assert np.ptp(weights[:3]) > 0
     np.testing.assert_allclose(
