@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 CONFIG = "report/report_config.json"
 PREDICTIONS = "report/predictions_by_day.parquet"
 LIGHT_CURVES = "report/light_curves.parquet"
+ACTIVATIONS = "report/class_activations.parquet"
 HISTORY = "metrics.csv"
 COMPOSITION = "class_composition.csv"
 
@@ -78,7 +79,7 @@ class RunFiles:
     config : ReportConfig
     predictions : DataFrame
         One row per (object, day), see `zoo.reports.predictions.by_day`.
-    history, composition, light_curves : DataFrame or None
+    history, composition, light_curves, activations : DataFrame or None
     """
 
     path: Path
@@ -87,6 +88,7 @@ class RunFiles:
     history: pd.DataFrame | None = None
     composition: pd.DataFrame | None = None
     light_curves: pd.DataFrame | None = None
+    activations: pd.DataFrame | None = None
 
     @property
     def predictions_path(self) -> Path:
@@ -102,13 +104,13 @@ def read_run(run_dir: str | Path, only_scores: bool = False) -> RunFiles:
     run_dir : path
         ``runs/<model>/<name>``.
     only_scores : bool
-        Leave the history, the class composition and the light curves unread.
+        Leave the history, the class composition, the light curves and the class activations unread.
 
     Returns
     -------
     RunFiles
-        ``metrics.csv``, ``class_composition.csv`` and ``light_curves.parquet`` may be absent (a converted
-        model has no history); where they exist they must be whole.
+        ``metrics.csv``, ``class_composition.csv``, ``light_curves.parquet`` and ``class_activations.parquet``
+        may be absent (a converted model has no history); where they exist they must be whole.
 
     Raises
     ------
@@ -130,7 +132,12 @@ def read_run(run_dir: str | Path, only_scores: bool = False) -> RunFiles:
     if (path / LIGHT_CURVES).exists():
         light_curves = _parquet(path, LIGHT_CURVES, LIGHT_CURVE_COLUMNS)
         _numeric(path / LIGHT_CURVES, path, light_curves, ["time_from_ref", "flux", "flux_err", "flags"])
-    return RunFiles(path, config, predictions, history, composition, light_curves)
+    activations = None
+    if (path / ACTIVATIONS).exists():
+        columns = ["object_id", "step", *(f"a_{name}" for name in config.classes)]
+        activations = _parquet(path, ACTIVATIONS, tuple(columns))
+        _numeric(path / ACTIVATIONS, path, activations, columns[1:])
+    return RunFiles(path, config, predictions, history, composition, light_curves, activations)
 
 
 def read_config(run_dir: str | Path) -> ReportConfig:

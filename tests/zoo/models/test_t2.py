@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tfrecords.errors import DataError, UsageError
-from zoo import registry, views
+from zoo import fit, registry, views
 from zoo.convert import convert, read_weights
 from zoo.models.t2 import reference
 from zoo.models.t2.config import T2Config
@@ -121,6 +122,23 @@ def test_nothing_known_of_an_object_gives_a_finite_answer():
 def test_options_that_cannot_be(options, message):
     with pytest.raises(UsageError, match=message):
         T2Config(**options)
+
+
+@pytest.mark.slow
+def test_a_fit_ends_in_a_report_with_class_activations_and_a_saved_model(records, tmp_path):
+    options = {"d_model": 8, "num_heads": 2, "dff": 8, "epochs": 2, "batch_size": 8}
+    run = fit("t2", data=str(records), runs=str(tmp_path), quiet=True, **options)
+    assert (run.path / "saved_model" / "saved_model.pb").is_file()
+    table = pd.read_parquet(run.path / "report" / "class_activations.parquet")
+    assert set(table["step"]) == set(range(6)) and table["flux_u"].isna().sum() == table["object_id"].nunique() * 2
+    days = set(pd.read_parquet(run.path / "report" / "predictions_by_day.parquet")["day"])
+    assert min(days) == 8.0 and np.inf in days
+    page = (run.path / "report" / "index.md").read_text("utf-8")
+    for object_id in set(table["object_id"]):
+        assert f"(class_activation_{object_id}.png)" in page
+        assert (run.path / "report" / f"class_activation_{object_id}.png").is_file()
+    with pytest.raises(UsageError, match="begins at day 8. Received: 1, 2"):
+        run.evaluate(days=[1.0, 2.0])
 
 
 def test_other_columns_are_refused():

@@ -65,6 +65,10 @@ class T2(keras.Model):
         self.dropout = keras.layers.Dropout(config.dropout, dtype=policy, name="dropout")
         self.lc_head = keras.layers.Dense(len(info.outputs), dtype=policy, name="lc_head")
 
+    def grid(self, inputs):
+        """Give the grid as it came, (batch, step, band), float32 flux, NaN where there is none."""
+        return ops.reshape(ops.cast(inputs["features"], "float32"), (-1, self.steps, len(self.info.bands)))
+
     def sequence(self, inputs):
         """Give what the network reads, (batch, length, channel), float32: scaled grid and redshift."""
         bands = len(self.info.bands)
