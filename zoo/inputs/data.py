@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from tfrecords.derived import DerivedGroup
+from tfrecords.derived import DerivedGroup, derived_names
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory
 from zoo.inputs import labels as label_maps
 from zoo.inputs import plan
 from zoo.inputs.config import InputConfig, SelectionConfig
 from zoo.registry import ModelInfo
+
+MAKERS = {"features": "data_tools.features", "gp_grid": "data_tools.gp_grid"}
+"""The command that makes a derived group, by the group's usual name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +115,13 @@ def describe(directory: RecordDirectory, parts, inputs: InputConfig, selection: 
     )
     if "features" not in parts:
         return spec
+    if inputs.feature_group in MAKERS and inputs.feature_group not in derived_names(directory.path):
+        known = ", ".join(derived_names(directory.path)) or "none"
+        raise DataError(
+            f"{directory.path}: the model reads a derived group that these records do not have; python -m "
+            f"{MAKERS[inputs.feature_group]} DIR makes it. Valid: {known}. "
+            f"Received: {inputs.feature_group!r}"
+        )
     group = DerivedGroup(directory, inputs.feature_group)
     if list(group.days) != sorted(set(group.days)):
         raise DataError(
