@@ -130,7 +130,10 @@ def test_a_fit_ends_in_a_report_with_class_activations_and_a_saved_model(records
     run = fit("t2", data=str(records), runs=str(tmp_path), quiet=True, **options)
     assert (run.path / "saved_model" / "saved_model.pb").is_file()
     table = pd.read_parquet(run.path / "report" / "class_activations.parquet")
-    assert set(table["step"]) == set(range(6)) and table["flux_u"].isna().sum() == table["object_id"].nunique() * 2
+    behind = table["step"] >= 4
+    assert set(table["step"]) == set(range(6)) and table["flux_u"][behind].isna().all()
+    # One of the drawn objects may be one of the two without a grid.
+    assert table["flux_u"][~behind].isna().sum() <= 8 and np.isfinite(table.filter(like="a_")).all(axis=None)
     days = set(pd.read_parquet(run.path / "report" / "predictions_by_day.parquet")["day"])
     assert min(days) == 8.0 and np.inf in days
     page = (run.path / "report" / "index.md").read_text("utf-8")
