@@ -129,7 +129,8 @@ def _make_task(directory: str, days: tuple[float, ...]) -> _Task:
     return _Task(RecordDirectory(directory, verify=None), days)
 
 
-def _days(text: str) -> list[float]:
+def days_argument(text: str) -> list[float]:
+    """Read days from a command line."""
     try:
         return [float(part) for part in text.split(",")]
     except ValueError as error:
@@ -146,7 +147,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--name", default="features", help="of the derived group (%(default)s)")
     parser.add_argument(
         "--days",
-        type=_days,
+        type=days_argument,
         default=DAYS,
         metavar="A,B",
         help=f"days after the reference time, inf for all ({','.join(f'{day:g}' for day in DAYS)})",

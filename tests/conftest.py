@@ -33,10 +33,11 @@ def shared_fixture():
 
 
 def make_records(path: Path) -> Path:
-    """Convert the tiny PLAsTiCC pair, in two folds and a test set, and add a derived group ``features``.
+    """Convert the tiny PLAsTiCC pair, in two folds and a test set, and add derived groups ``features``, ``gp_grid``.
 
-    The group holds five columns at days 8, 128 and infinity: random numbers of each object that drift with
-    the day, one column constant, one with many missing values.
+    The first holds five columns at days 8, 128 and infinity: random numbers of each object that drift with
+    the day, one column constant, one with many missing values. The second holds a random grid of four steps in
+    the six bands at the same days, and nothing for two objects.
     """
     from data_tools import plasticc
     from tfrecords.derived import DerivedWriter
@@ -52,6 +53,11 @@ def make_records(path: Path) -> Path:
             values[:, 3] = 7.0
             values[:2, 4] = np.nan if number % 2 else values[:2, 4]
             writer.append(object_id, values)
+    columns = [f"gp_{step:03d}_{band.name}" for step in range(4) for band in directory.info.bands]
+    with DerivedWriter(directory, "gp_grid", columns, days, "1") as writer:
+        for number, object_id in enumerate(directory.ids(np.arange(len(directory)))):
+            values = 100 * np.random.default_rng(number).normal(size=(3, len(columns)))
+            writer.append(object_id, values if number not in (2, 20) else values * np.nan)
     return path
 
 

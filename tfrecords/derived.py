@@ -238,6 +238,9 @@ class DerivedGroup:
             raise DataError(f"{path}: has the keys {sorted(_KEYS)}. Received: {received}")
         return info
 
+    def __len__(self) -> int:
+        return len(self._values)
+
     def values(self, indices: Iterable[int] | np.ndarray) -> np.ndarray:
         """Give the values of records: f4 [n, days, columns], in the order asked for."""
         return np.asarray(self._values[np.asarray(indices, np.int64)])

@@ -160,6 +160,7 @@ def convert(weights, config, model: str, out, *, survey: str = "unknown", zero_p
             raise DataError(f"{config}: not valid JSON ({error})") from None
     network = registry.load(entry.importer)(read_weights(weights), config)
     info = network.info
+    inputs = InputConfig(**_inputs_of(entry))
     spec = DataSpec(
         survey=survey,
         bands=info.bands,
@@ -170,12 +171,11 @@ def convert(weights, config, model: str, out, *, survey: str = "unknown", zero_p
         native={str(place): place for place in range(len(info.classes))},
         features=info.features,
         feature_days=info.feature_days,
-        feature_group="features" if info.features else "",
+        feature_group=inputs.feature_group if info.features else "",
     )
     loss = "crossentropy"
     if info.nodes:
         spec, loss = spec.under(of_nodes(info.nodes)), "hierarchical"
-    inputs = InputConfig(**_inputs_of(entry))
     bundle = bundles.Bundle(model, dataclasses.asdict(network.config), inputs, spec, loss)
     bundles.save(out / "bundle", bundle, network)
     sections = {"hparams": dataclasses.asdict(network.config), "inputs": dataclasses.asdict(inputs)}

@@ -23,6 +23,7 @@ TINY = {
     "oracle": {"layers": 2, "time_scale": 500.0},
     # Raw flux would drive every gate into its flat part.
     "rapid": {"dropout": 0.0, "flux_transform": "asinh"},
+    "t2": {"d_model": 8, "layers": 2, "dropout": 0.0},
 }
 """By family: hyperparameters of all its small models. Initial values are large enough that an input that
 must not matter would show."""
@@ -62,6 +63,11 @@ EXAMPLES = {
         "one_hot": {"band": "one_hot", "flux_transform": "asinh", "flux_scale": 1.0},
     },
     "rapid": {"redshift": {}, "no_redshift": {"metadata": False}},
+    "t2": {
+        "steps": {"redshift": "L"},
+        "channels": {"redshift": "M", "layers": 1},
+        "no_redshift": {"redshift": "none", "scaling": "none"},
+    },
 }  # fmt: skip
 """By family: name of a variant, and its hyperparameters beside the cut sizes. The first is the richest."""
 

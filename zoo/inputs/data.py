@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrecords.derived import DerivedGroup
+from tfrecords.derived import DerivedGroup, derived_names
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory
 from zoo.inputs import labels as label_maps
@@ -15,6 +15,9 @@ from zoo.inputs import plan
 from zoo.inputs.config import InputConfig, SelectionConfig
 from zoo.registry import ModelInfo
 from zoo.taxonomies import tree as trees
+
+MAKERS = {"features": "data_tools.features", "gp_grid": "data_tools.gp_grid"}
+"""The command that makes a derived group, by the group's usual name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,6 +183,13 @@ def describe(directory: RecordDirectory, parts, inputs: InputConfig, selection: 
         spec = spec.under(trees.load(taxonomy))
     if "features" not in parts:
         return spec
+    if inputs.feature_group in MAKERS and inputs.feature_group not in derived_names(directory.path):
+        known = ", ".join(derived_names(directory.path)) or "none"
+        raise DataError(
+            f"{directory.path}: the model reads a derived group that these records do not have; python -m "
+            f"{MAKERS[inputs.feature_group]} DIR makes it. Valid: {known}. "
+            f"Received: {inputs.feature_group!r}"
+        )
     group = DerivedGroup(directory, inputs.feature_group)
     if list(group.days) != sorted(set(group.days)):
         raise DataError(

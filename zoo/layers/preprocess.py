@@ -177,6 +177,56 @@ class QuantileNormalizer(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="zoo")
+class RobustScaler(keras.layers.Layer):
+    """Scale every band of a flat grid: (x − median) / (75th − 25th percentile), of the band's training values.
+
+    A band without spread is divided by 1. Missing values (NaN) stay missing.
+
+    Parameters
+    ----------
+    steps, bands : int
+        The grid's columns are step after step, in each the bands.
+    """
+
+    def __init__(self, steps, bands, **kwargs):
+        kwargs |= {"dtype": "float32", "trainable": False}
+        super().__init__(autocast=False, **kwargs)
+        self.settings = {"steps": steps, "bands": bands, "sets": 1}
+
+    def build(self, values_shape=None):
+        shape = (self.settings["bands"],)
+        self.median = self.add_weight(name="median", shape=shape, initializer="zeros", trainable=False)
+        self.scale = self.add_weight(name="scale", shape=shape, initializer="ones", trainable=False)
+
+    def fit(self, rows, index=0):
+        """Store median and range of training rows (row, step · band); NaN where missing. ``index`` is 0."""
+        if not self.built:
+            self.build()
+        rows = np.asarray(rows).reshape(-1, self.settings["bands"])
+        median, scale = np.zeros(rows.shape[1]), np.ones(rows.shape[1])
+        # Band by band: a copy of all of them at once need not fit into memory.
+        for band in range(rows.shape[1]):
+            values = rows[np.isfinite(rows[:, band]), band].astype("float64")
+            if len(values):
+                low, median[band], high = np.percentile(values, [25, 50, 75])
+                scale[band] = high - low if high > low else 1.0
+        self.median.assign(median)
+        self.scale.assign(scale)
+
+    def call(self, values):
+        """Transform a tensor (batch, step · band), float32."""
+        steps = self.settings["steps"]
+        return (values - ops.tile(self.median, (steps,))) / ops.tile(self.scale, (steps,))
+
+    def compute_output_shape(self, values_shape):
+        return values_shape
+
+    def get_config(self):
+        settings = {key: value for key, value in self.settings.items() if key != "sets"}
+        return super().get_config() | settings
+
+
+@keras.saving.register_keras_serializable(package="zoo")
 class FluxScale(keras.layers.Layer):
     """Compress flux and flux error: asinh(flux / s) and flux_err / √(s² + flux²), s in flux units.
 

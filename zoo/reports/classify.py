@@ -40,7 +40,7 @@ def write_report(run_dir: str | Path, bootstrap: int = 200, seed: int = 0) -> Pa
     run_dir : path
         ``runs/<model>/<name>`` with ``report/report_config.json`` and ``report/predictions_by_day.parquet``;
         drawn where they exist: ``metrics.csv``, ``class_composition.csv``, ``report/light_curves.parquet``,
-        ``report/steps.parquet``.
+        ``report/steps.parquet``, ``report/class_activations.parquet``.
     bootstrap : int
         Resamplings of the test objects behind standard errors; 0 gives none.
     seed : int
@@ -71,7 +71,7 @@ def write_report(run_dir: str | Path, bootstrap: int = 200, seed: int = 0) -> Pa
     write_csv(out / "reliability.csv", reliability_table(blocks[-1]))
     write_json(out / "metrics.json", _metrics(run, scores, per_class, bootstrap, seed))
     figures = _figures(run, out, blocks[-1], scores)
-    curves = _light_curves(run, out)
+    curves = _light_curves(run, out) + _activations(run, out)
     return write_text(out / "index.md", _page(run, blocks, scores, per_class, figures, curves, bootstrap))
 
 
@@ -163,6 +163,30 @@ def _light_curves(run: RunFiles, out: Path) -> list[tuple[str, str]]:
             drawn.append((heading, name))
     names = {name for _, name in drawn}
     for old in out.glob("light_curve_*.png"):
+        if old.name not in names:
+            old.unlink()
+    return drawn
+
+
+def _activations(run: RunFiles, out: Path) -> list[tuple[str, str]]:
+    """Draw the class-activation maps of the kept test objects; remove drawings of an earlier report."""
+    drawn: list[tuple[str, str]] = []
+    if run.activations is not None:
+        from zoo.reports.plots.activation import activation_figure
+
+        taken: set[str] = set()
+        truth = run.predictions.assign(object_id=run.predictions["object_id"].astype(str))
+        truth = dict(zip(truth["object_id"], truth["class"], strict=True))
+        for object_id, part in run.activations.groupby("object_id", sort=False):
+            label = str(truth.get(str(object_id), ""))
+            heading = f"Class activation of object {object_id}, class {label or 'unknown'}"
+            name = f"class_activation_{slug(str(object_id), taken)}.png"
+            title = _title(run, heading)
+            figure = activation_figure(part, run.config.classes, label, title, run.config.flux_unit)
+            write_figure(out / name, figure)
+            drawn.append((heading, name))
+    names = {name for _, name in drawn}
+    for old in out.glob("class_activation_*.png"):
         if old.name not in names:
             old.unlink()
     return drawn

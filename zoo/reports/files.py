@@ -16,6 +16,7 @@ CONFIG = "report/report_config.json"
 PREDICTIONS = "report/predictions_by_day.parquet"
 LIGHT_CURVES = "report/light_curves.parquet"
 STEPS = "report/steps.parquet"
+ACTIVATIONS = "report/class_activations.parquet"
 HISTORY = "metrics.csv"
 COMPOSITION = "class_composition.csv"
 
@@ -82,7 +83,7 @@ class RunFiles:
     config : ReportConfig
     predictions : DataFrame
         One row per (object, day), see `zoo.reports.predictions.by_day`.
-    history, composition, light_curves : DataFrame or None
+    history, composition, light_curves, activations : DataFrame or None
     steps : DataFrame or None
         Probabilities of the drawn objects at every step, of models that give them.
     """
@@ -94,6 +95,7 @@ class RunFiles:
     composition: pd.DataFrame | None = None
     light_curves: pd.DataFrame | None = None
     steps: pd.DataFrame | None = None
+    activations: pd.DataFrame | None = None
 
     @property
     def predictions_path(self) -> Path:
@@ -109,13 +111,14 @@ def read_run(run_dir: str | Path, only_scores: bool = False) -> RunFiles:
     run_dir : path
         ``runs/<model>/<name>``.
     only_scores : bool
-        Leave the history, the class composition and the light curves unread.
+        Leave the history, the class composition, the light curves and the class activations unread.
 
     Returns
     -------
     RunFiles
-        ``metrics.csv``, ``class_composition.csv``, ``light_curves.parquet`` and ``steps.parquet`` may be
-        absent (a converted model has no history); where they exist they must be whole.
+        ``metrics.csv``, ``class_composition.csv``, ``light_curves.parquet``, ``steps.parquet`` and
+        ``class_activations.parquet`` may be absent (a converted model has no history); where they exist they must
+        be whole.
 
     Raises
     ------
@@ -133,14 +136,18 @@ def read_run(run_dir: str | Path, only_scores: bool = False) -> RunFiles:
     composition = _csv(path, COMPOSITION, COMPOSITION_COLUMNS, text=("split", "class"))
     if composition is not None:
         _numeric(path / COMPOSITION, path, composition, ["count"])
-    light_curves = steps = None
+    light_curves = steps = activations = None
     if (path / LIGHT_CURVES).exists():
         light_curves = _parquet(path, LIGHT_CURVES, LIGHT_CURVE_COLUMNS)
         _numeric(path / LIGHT_CURVES, path, light_curves, ["time_from_ref", "flux", "flux_err", "flags"])
     if (path / STEPS).exists():
         steps = _parquet(path, STEPS, ("object_id", "step", "time_days"))
         _numeric(path / STEPS, path, steps, [name for name in steps.columns if name != "object_id"])
-    return RunFiles(path, config, predictions, history, composition, light_curves, steps)
+    if (path / ACTIVATIONS).exists():
+        columns = ["object_id", "step", *(f"a_{name}" for name in config.classes)]
+        activations = _parquet(path, ACTIVATIONS, tuple(columns))
+        _numeric(path / ACTIVATIONS, path, activations, columns[1:])
+    return RunFiles(path, config, predictions, history, composition, light_curves, steps, activations)
 
 
 def read_config(run_dir: str | Path) -> ReportConfig:

@@ -19,6 +19,8 @@ CLASS_WEIGHTS = {"plasticc": {"TDE": 2.0, "KN": 2.0}}
 DRAWN = 8
 """Test objects that are drawn with their probabilities."""
 
+ACTIVATIONS = "class_activations.parquet"
+
 
 def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redraw: bool = False,
              taxonomy: str | None = None, quiet: bool = True) -> Path:  # fmt: skip
@@ -125,13 +127,14 @@ def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: boo
     import pandas as pd
 
     from zoo.reports.predictions import by_day
+    from zoo.training.activation import class_activations
 
     examples, directory = _objects(run, data, split)
     stage = run.stage(column.name for column in directory.info.static_columns)
     ids, spec = examples.ids(), run.bundle.spec
     names = np.array(spec.classes, object)[examples.labels]
     tables = []
-    for day in sorted(set(days)):
+    for day in _known_days(run, days):
         label = "whole light curve" if np.isinf(day) else f"until day {day:g}"
         values, observations = run.predictor(examples, stage, day=day, quiet=quiet, label=label)
         table = pd.DataFrame({"object_id": ids, "class": names, "day": float(day)})
@@ -151,6 +154,9 @@ def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: boo
         drawn = examples.keep(np.isin(ids, curves["object_id"].unique()))
         steps = step_table(run, drawn.ids(), drawn, stage)
         files.atomic(place / "report" / "steps.parquet", lambda path: steps.to_parquet(path, index=False))
+    maps = class_activations(run, examples, stage, list(dict.fromkeys(curves["object_id"])) if len(curves) else [])
+    if maps is not None:
+        files.atomic(place / "report" / ACTIVATIONS, lambda path: maps.to_parquet(path, index=False))
     weights = CLASS_WEIGHTS.get(spec.survey)
     if weights is not None:
         weights = {name: weights[name] for name in spec.classes if name in weights} or None
@@ -184,6 +190,20 @@ def _tree(spec) -> dict | None:
         "parents": list(spec.parents),
         "class_nodes": {name: spec.class_nodes[name] for name in spec.classes},
     }
+
+
+def _known_days(run: Run, days) -> list[float]:
+    """Give the days in order, without those of which a model that reads no light curve knows nothing."""
+    days, spec = sorted(set(days)), run.bundle.spec
+    if "light_curve" in run.bundle.config.parts() or not spec.feature_days:
+        return days
+    known = [day for day in days if day >= spec.feature_days[0]]
+    if not known:
+        raise UsageError(
+            f"--days: the model reads the derived group {spec.feature_group!r}, which begins at day "
+            f"{spec.feature_days[0]:g}. Received: {', '.join(f'{day:g}' for day in days)}"
+        )
+    return known
 
 
 def _drawn_light_curves(examples, directory, names):

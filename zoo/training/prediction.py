@@ -110,17 +110,26 @@ class _InMemory:
         return self.features[places]
 
 
-def _feature_extractor(spec, where: str):
-    """Give the function from light curve to features (day, feature) that made a model's training features."""
-    from data_tools.feature_values import FeatureExtractor, code_version
+def _feature_extractor(spec, bands, where: str):
+    """Give the function from light curve to features (day, feature) that made a model's training features.
 
-    if spec.feature_version != code_version():
+    ``bands`` is the band table of the data, as the run's spec has it.
+    """
+    from data_tools import feature_values, gp_grid
+
+    maker = gp_grid if spec.feature_version.startswith("gp_grid ") else feature_values
+    if spec.feature_version != maker.code_version():
         raise UsageError(
-            "the run takes computed features of another making than data_tools.features: convert the data, add the "
-            f"derived group {spec.feature_group!r} to the records and predict those. Valid for {where}: "
-            f"{spec.feature_version}. Received: {code_version()}"
+            "the run takes computed features of another making than data_tools.features or data_tools.gp_grid: convert "
+            f"the data, add the derived group {spec.feature_group!r} to the records and predict those. "
+            f"Valid for {where}: {spec.feature_version}. Received: {maker.code_version()}"
         )
-    extract = FeatureExtractor(spec.bands)
+    if maker is gp_grid:
+        extract = gp_grid.GridInterpolator(
+            [band.wavelength_angstrom for band in bands], len(spec.features) // len(bands)
+        )
+    else:
+        extract = feature_values.FeatureExtractor(spec.bands)
     return lambda lc: extract(lc, spec.feature_days)
 
 
@@ -231,9 +240,9 @@ def pieces(run, data, source: str | None, quiet: bool) -> Iterator[Piece]:
         examples = Examples(directory, np.arange(len(directory)), run.bundle.spec)
         yield Piece(examples.ids(), examples, run.stage(column.name for column in directory.info.static_columns))
         return
-    extract = _feature_extractor(run.bundle.spec, where) if group else None
     opened = open_source(paths, source, static_columns=list(run.bundle.spec.raw_static))
     check_compatible(run.bundle.spec, opened, where)
+    extract = _feature_extractor(run.bundle.spec, opened.bands, where) if group else None
     stage = run.stage(column.name for column in opened.static_columns)
     outcomes = command.progress(opened.objects(), "predicting", quiet=quiet)
     for chunk in _chunks(outcomes, 16 * BATCH):

@@ -18,7 +18,7 @@ from zoo.training.config import RunConfig
 SECTIONS = {"inputs": InputConfig, "selection": SelectionConfig, "run": RunConfig}
 COMMAS = (
     "static_columns", "derived_static", "sentinels", "classes", "init_from", "reset", "freeze", "metrics",
-    "truncate_days", "rest_fluxes", "rest_times", "dilations",
+    "truncate_days", "rest_fluxes", "rest_times", "dilations", "redshift_columns",
 )  # fmt: skip
 """Options that hold a list; on the command line commas do instead of YAML brackets."""
 

@@ -9,6 +9,7 @@ import pytest
 
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory
+from tfrecords.sample import sample_path
 from zoo.inputs import data, labels
 from zoo.inputs.config import InputConfig, SelectionConfig
 from zoo.inputs.data import DataSpec
@@ -150,8 +151,14 @@ def test_data_of_another_survey_are_refused(directory):
 
 
 def test_a_missing_feature_group_lists_those_there_are(directory):
-    with pytest.raises(DataError, match="features. Received: 'nothing'"):
+    with pytest.raises(DataError, match="features, gp_grid. Received: 'nothing'"):
         data.describe(directory, ("features",), InputConfig(feature_group="nothing"), SelectionConfig())
+
+
+def test_a_missing_group_is_named_with_its_command():
+    config = InputConfig(feature_group="gp_grid")
+    with pytest.raises(DataError, match="python -m data_tools.gp_grid DIR makes it. Valid: none. Received: 'gp_grid'"):
+        data.describe(RecordDirectory(sample_path()), ("features",), config, SelectionConfig())
 
 
 @pytest.mark.parametrize(

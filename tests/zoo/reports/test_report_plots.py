@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tfrecords.errors import UsageError
-from zoo.reports.plots import calibration, days, lightcurves, matrices, ranking, training
+from zoo.reports.plots import activation, calibration, days, lightcurves, matrices, ranking, training
 from zoo.reports.plots.style import day_positions, plain
 from zoo.reports.predictions import by_day
 from zoo.reports.scores import confusion, reliability_table, score_table
@@ -43,6 +43,20 @@ def words(figure) -> list[str]:
     from matplotlib.text import Text
 
     return [text.get_text() for text in figure.findobj(Text) if text.get_text().strip()]
+
+
+@pytest.mark.parametrize("grid", [True, False])
+def test_activation_figure_shows_the_true_class_and_steps_behind_the_grid(grid):
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"step": np.arange(12)} | {f"a_{name}": rng.normal(size=12) for name in ODD})
+    for band in "ug":
+        rows[f"flux_{band}"] = np.where((np.arange(12) < 10) & grid, rng.normal(size=12), np.nan)
+    figure = activation.activation_figure(rows, ODD, truth=ODD[3], title="title", flux_unit="Jy")
+    pixels(figure)
+    found = words(figure)
+    assert f"{ODD[3]} (true)" in found and "interpolated flux (Jy)" in found and ("no grid" in found) != grid
+    points = [line for line in figure.axes[1].get_lines() if line.get_linestyle() == "None"]
+    assert {len(line.get_xdata()) for line in points} == ({2} if grid else {12})
 
 
 @pytest.mark.parametrize("size", [1, 2, 14, 20, 40])

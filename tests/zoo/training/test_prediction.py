@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from data_tools import features
+from data_tools import features, gp_grid
 from tests.cases.variants import Example
 from tests.conftest import ROOT
 from tfrecords.errors import UsageError
@@ -44,6 +44,17 @@ def test_records_without_the_group_do_as_well(computed, tmp_path):
     ours, theirs = run.predict(tmp_path / "plain"), run.predict(place)
     assert ours["object_id"].tolist() == theirs["object_id"].tolist()
     assert abs(ours.filter(like="p_") - theirs.filter(like="p_")).to_numpy().max() < 1e-6
+
+
+def test_grids_are_made_from_files_as_for_records(records, tmp_path):
+    pytest.importorskip("george", reason="the extra gp is not installed")
+    place = tmp_path / "records"
+    shutil.copytree(records, place)
+    gp_grid.main([str(place), "--overwrite", "--days", "30,inf", "--steps", "5", "--workers", "1", "--quiet"])
+    options = Example("t2", "steps").hparams | {"epochs": 1, "batch_size": 8, "evaluate": False, "export": False}
+    run = fit("t2", quiet=True, data=str(place), runs=str(tmp_path), **options)
+    ours, theirs = (run.predict(data, day=40.0).set_index("object_id") for data in (FILES, place))
+    assert abs(ours.filter(like="p_") - theirs.filter(like="p_")).to_numpy().max() < 1e-5
 
 
 def test_features_of_another_making_cannot_be_made_here(records):
