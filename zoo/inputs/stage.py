@@ -26,12 +26,15 @@ class Prepared(NamedTuple):
         Computed features at the day of each object.
     feature_set : tensor (object,), int32
         Which of the feature days that is.
+    twin : LightCurves or None
+        The same rows with the noiseless flux, where a model asks for it and the records were at hand.
     """
 
     curves: transforms.LightCurves
     static: tf.Tensor
     features: tf.Tensor
     feature_set: tf.Tensor
+    twin: transforms.LightCurves | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +77,19 @@ class Stage:
         columns = record_batch.parse(serialized, self.static_size)
         return transforms.from_columns(columns), columns["static"]
 
-    def prepare(self, curves, static, features, days=None, key=None) -> Prepared:
+    def parse_twin(self, serialized):
+        """Decode the light curves of records with their noiseless flux ``target/flux``, if the model asks for it.
+
+        Rows are those of `parse`; one without a noiseless flux keeps its own.
+        """
+        if "target" not in self.parts:
+            return None
+        columns = record_batch.parse(serialized, 0, row_targets=["flux"])
+        twin = tf.cast(columns["target/flux"], tf.float32)
+        kept = tf.math.is_finite(twin) & tf.math.is_finite(columns["flux"])
+        return transforms.from_columns(columns | {"flux": tf.where(kept, twin, columns["flux"])})
+
+    def prepare(self, curves, static, features, days=None, key=None, twin=None) -> Prepared:
         """Transform a batch.
 
         Parameters
@@ -88,22 +103,30 @@ class Stage:
             Hide what came later than so many days after the reference time; nothing when absent.
         key : tensor (2,), int64, optional
             Key of the training-only augmentation; none when absent.
+        twin : LightCurves, optional
+            What `parse_twin` gave.
         """
         config = self.config
-        curves, reference, origin = transforms.select(curves, config, self.bands)
         if key is not None and config.truncate != "none":
             days = augment.truncation_days(config, curves.count, key)
-        if days is not None:
-            curves = transforms.until_day(curves, reference, days)
-        if key is not None and config.drop_fraction > 0:
-            curves = augment.drop_observations(curves, config.drop_fraction, key + 1)
-        curves = transforms.relative_time(curves, origin)
+        # No transform looks at the flux: both keep the same rows.
+        twin = None if twin is None else self._transformed(twin, days, key)
+        curves = self._transformed(curves, days, key)
         static = tf.gather(static, tf.constant(self.static_columns, tf.int32), axis=1)
         if config.missing_rules:
             rules = {place: list(values) for place, values in enumerate(self.missing) if values}
             static = build.static_values(static, rules)
         features, feature_set = self._features_at(features, days, curves.count)
-        return Prepared(curves, static, features, feature_set)
+        return Prepared(curves, static, features, feature_set, twin)
+
+    def _transformed(self, curves, days, key):
+        config = self.config
+        curves, reference, origin = transforms.select(curves, config, self.bands)
+        if days is not None:
+            curves = transforms.until_day(curves, reference, days)
+        if key is not None and config.drop_fraction > 0:
+            curves = augment.drop_observations(curves, config.drop_fraction, key + 1)
+        return transforms.relative_time(curves, origin)
 
     def _features_at(self, features, days, count):
         table = tf.constant(self.feature_days or (0.0,), tf.float64)
@@ -122,13 +145,19 @@ class Stage:
     def tensors(self, prepared: Prepared, objects=None) -> dict:
         """Give the tensors of the view for some objects (int64, in their order) or for all."""
         if objects is not None:
+            twin = prepared.twin
             prepared = Prepared(
                 transforms.gather(prepared.curves, objects),
-                *(tf.gather(values, objects) for values in prepared[1:]),
+                *(tf.gather(values, objects) for values in prepared[1:4]),
+                None if twin is None else transforms.gather(twin, objects),
             )
         inputs = {}
         if "light_curve" in self.parts:
             inputs |= build.build(self.view, prepared.curves, self.bands, self.config)
+        if "target" in self.parts:
+            # Where there is none, as in an exported model, the light curve stands for itself.
+            twin = prepared.curves if prepared.twin is None else prepared.twin
+            inputs["target_flux"] = build.build(self.view, twin, self.bands, self.config)["flux"]
         if "static" in self.parts:
             width = len(self.static_columns)
             inputs["static"] = tf.ensure_shape(prepared.static, [None, width])

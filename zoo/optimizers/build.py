@@ -7,6 +7,7 @@ import math
 import keras
 from keras import ops
 
+from tfrecords.errors import UsageError
 from zoo.optimizers.adam import Adam
 
 
@@ -49,7 +50,35 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return dict(self.settings)
 
 
-def optimizer(run, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+@keras.saving.register_keras_serializable(package="zoo")
+class Adjustable(keras.optimizers.schedules.LearningRateSchedule):
+    """The rate (d · S)^(−1/2) · min(s^(−1/2), s · w^e) at step s, 0 at step 0; its peak is at s = w for e = −1.5.
+
+    With S = 1 it is the schedule of Vaswani et al. 2017, arXiv:1706.03762.
+
+    Parameters
+    ----------
+    width : int
+        d, the width of the model's tokens.
+    scale, warmup, exponent : float
+        S, w and e.
+    """
+
+    def __init__(self, width: int, scale: float = 1e4, warmup: float = 10.0, exponent: float = -1.5):
+        self.settings = {"width": width, "scale": scale, "warmup": warmup, "exponent": exponent}
+
+    def __call__(self, step):
+        """Give the learning rate at a step."""
+        width, scale, warmup, exponent = self.settings.values()
+        step = ops.cast(step, "float32")
+        falling = 1.0 / ops.sqrt(ops.maximum(step, 1.0))
+        return (width * scale) ** -0.5 * ops.minimum(falling, step * warmup**exponent)
+
+    def get_config(self):
+        return dict(self.settings)
+
+
+def optimizer(run, steps_per_epoch: int, width: int | None = None) -> keras.optimizers.Optimizer:
     """Give the optimizer of a run configuration.
 
     ``clip_norm`` is not its business: Keras clips on each replica before gradients are added up, which is
@@ -59,8 +88,14 @@ def optimizer(run, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     ----------
     run : RunConfig
     steps_per_epoch : int
+    width : int, optional
+        Width of the model's tokens, for the schedule "adjustable".
     """
     rate = run.learning_rate
+    if run.schedule == "adjustable":
+        if width is None:
+            raise UsageError("schedule adjustable needs a model with the option d_model. Received: one without")
+        rate = Adjustable(width, run.adjustable_scale, run.warmup_learning, run.exponential_learning)
     if run.schedule in ("cosine", "exponential") or run.warmup_epochs:
         warmup = round(run.warmup_epochs * steps_per_epoch)
         rate = Schedule(run.schedule, rate, warmup, run.epochs * steps_per_epoch, run.final_rate)

@@ -43,6 +43,13 @@ class RunConfig:
         Name of the task's loss.
     label_smoothing : float
         Share of the target that is spread over all classes.
+    wgt_map : bool
+        For reconstructions: weigh each point with 1 / flux_err² in the loss.
+    reduction : {"observed", "all_points"}
+        For reconstructions: mean over each object's observed points; or over all points of the batch, missing ones
+        with an error of 0, as in the original transformer autoencoder.
+    figure_epochs : int
+        For reconstructions: epochs between figures in TensorBoard.
     sampling : {"natural", "balanced"}
         Objects as they are, or classes in turns, each repeated up to the largest.
     optimizer : str
@@ -75,8 +82,15 @@ class RunConfig:
     extra_share : float, optional
         Share of the training batches' objects that come from ``extra_data``, if there are any; by their numbers when
         absent.
-    schedule : {"constant", "cosine", "exponential", "plateau"}
-        Learning rate over the steps.
+    schedule : {"constant", "cosine", "exponential", "plateau", "adjustable"}
+        Learning rate over the steps. "adjustable" is (d · S)^(−1/2) · min(s^(−1/2), s · w^e) at step s, where d is
+        the model's ``d_model``; ``learning_rate`` has no part in it.
+    adjustable_scale : float
+        S of the schedule "adjustable".
+    warmup_learning : float
+        w of the schedule "adjustable": the step of its peak, with the exponent −1.5.
+    exponential_learning : float
+        e of the schedule "adjustable".
     warmup_epochs : float
         Epochs of linear growth before the schedule.
     final_rate : float
@@ -115,6 +129,9 @@ class RunConfig:
     mixed_precision: Literal["float32", "bfloat16"] = "float32"
     loss: str = "crossentropy"
     label_smoothing: float = 0.0
+    wgt_map: bool = False
+    reduction: Literal["observed", "all_points"] = "observed"
+    figure_epochs: int = 5
     sampling: Literal["natural", "balanced"] = "natural"
     optimizer: str = "adam"
     learning_rate: float = 1e-3
@@ -129,7 +146,10 @@ class RunConfig:
     member_folds: bool = False
     extra_data: str | None = None
     extra_share: float | None = None
-    schedule: Literal["constant", "cosine", "exponential", "plateau"] = "constant"
+    schedule: Literal["constant", "cosine", "exponential", "plateau", "adjustable"] = "constant"
+    adjustable_scale: float = 1e4
+    warmup_learning: float = 10.0
+    exponential_learning: float = -1.5
     warmup_epochs: float = 0.0
     final_rate: float = 0.01
     patience: int = 15
@@ -143,7 +163,7 @@ class RunConfig:
     export: bool = True
 
     def __post_init__(self):
-        for key in ("epochs", "batch_size", "chunk_batches", "max_bad_steps", "members"):
+        for key in ("epochs", "batch_size", "chunk_batches", "max_bad_steps", "members", "figure_epochs"):
             if getattr(self, key) < 1:
                 raise UsageError(f"{key} must be at least 1. Received: {getattr(self, key)}")
         if self.steps_per_epoch is not None and self.steps_per_epoch < 1:
@@ -169,8 +189,13 @@ class RunConfig:
         for key in ("beta_1", "beta_2", "weight_average"):
             if not 0 <= getattr(self, key) < 1:
                 raise UsageError(f"{key} must lie in [0, 1). Received: {getattr(self, key)}")
-        if self.schedule == "plateau" and self.warmup_epochs:
-            raise UsageError(f"schedule plateau takes no warmup_epochs. Received: {self.warmup_epochs}")
+        if self.schedule in ("plateau", "adjustable") and self.warmup_epochs:
+            raise UsageError(f"schedule {self.schedule} takes no warmup_epochs. Received: {self.warmup_epochs}")
+        for key in ("adjustable_scale", "warmup_learning"):
+            if not getattr(self, key) > 0:
+                raise UsageError(f"{key} must be positive. Received: {getattr(self, key)}")
+        if self.wgt_map and self.reduction != "observed":
+            raise UsageError(f"wgt_map goes with reduction observed. Received: {self.reduction}")
         if self.extra_share is not None and not 0 < self.extra_share < 1:
             raise UsageError(f"extra_share must lie in (0, 1). Received: {self.extra_share}")
         if self.extra_share is not None and self.sampling != "natural":

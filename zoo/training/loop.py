@@ -329,7 +329,8 @@ def _compiled(model, options, steps: int):
     from zoo.optimizers.build import optimizer
 
     # Both are what tf.distribute needs; on one device neither gains anything on a CPU.
-    model.compile(optimizer(options, steps), jit_compile=False, steps_per_execution=1)
+    width = getattr(getattr(model.network, "config", None), "d_model", None)
+    model.compile(optimizer(options, steps, width), jit_compile=False, steps_per_execution=1)
     model.optimizer.build(model.network.trainable_variables)
     return model
 
