@@ -172,7 +172,11 @@ def convert(weights, config, model: str, out, *, survey: str = "unknown", zero_p
         feature_group="features" if info.features else "",
     )
     inputs = InputConfig(**_inputs_of(entry))
-    bundle = bundles.Bundle(model, dataclasses.asdict(network.config), inputs, spec)
+    import hparams
+
+    _, options = hparams.preset(entry.family, None)
+    loss = options.get("loss", bundles.Bundle.loss)
+    bundle = bundles.Bundle(model, dataclasses.asdict(network.config), inputs, spec, loss)
     bundles.save(out / "bundle", bundle, network)
     sections = {"hparams": dataclasses.asdict(network.config), "inputs": dataclasses.asdict(inputs)}
     import yaml

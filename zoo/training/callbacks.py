@@ -216,7 +216,8 @@ def _rows_until(path: Path, epoch: int) -> list[dict]:
 
 
 def _say(row, epochs: int, state, seconds: float) -> None:
-    shown = ("loss", "macro_f1", "val_loss", "val_macro_f1")
+    shown = ("loss", state["monitor"].removeprefix("val_"), "val_loss", state["monitor"])
+    shown = tuple(dict.fromkeys(shown))
     numbers = "  ".join(f"{key} {row[key]:.4f}" for key in shown if key in row)
     mark = " *" if state["best_epoch"] == row["epoch"] else ""
     print(f"epoch {row['epoch']:3d}/{epochs}  {numbers}  {seconds:.1f} s{mark}", file=sys.stderr, flush=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords.errors import DataError, UsageError
+from zoo import registry
 from zoo.training import files, start
 from zoo.training.resolve import Resolved, resolve
 from zoo.training.run import STATE, Run, read_config, read_state
@@ -101,15 +102,20 @@ def open_data(settled: Resolved):
     """
     from tfrecords.reader import RecordDirectory
     from zoo.inputs import data, joined
+    from zoo.tasks import base
 
+    labelled = base.kind(registry.get(settled.model).task).labelled
     path = Path(settled.run.data) if settled.run.data else sample_directory()
     if not path.is_dir():
         raise UsageError(f"--data must be a directory of records. Received: {path}")
     directory = RecordDirectory(path)
     spec = data.describe(directory, settled.hparams.parts(), settled.inputs, settled.selection)
-    spec, splits = data.splits(directory, spec, settled.selection, settled.run.fold, settled.run.seed)
+    spec, splits = data.splits(directory, spec, settled.selection, settled.run.fold, settled.run.seed, labelled)
     if settled.run.extra_data:
-        splits["extra"] = joined.extra(settled.run.extra_data, splits["train"], settled.run.fold)
+        splits["extra"] = joined.extra(settled.run.extra_data, splits["train"], settled.run.fold, labelled)
+    if "target" in settled.hparams.parts():
+        for name in {"train", "extra"} & set(splits):
+            data.check_twins(splits[name])
     return directory, spec, splits
 
 
@@ -173,7 +179,6 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
     import keras
     import tensorflow as tf
 
-    from zoo import registry
     from zoo.tasks import base
     from zoo.training import bundle as bundles
     from zoo.training import callbacks as around
@@ -231,6 +236,10 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
         validation, rounds = evaluation(splits["validation"], stage, options.batch_size, share=team.share)
         recorder = around.Recorder(path, options, task, steps, state, quiet, writes=team.chief)
         boards = _board(path, settled, spec) if team.chief else [around.ClassBoard(None, spec.classes)]
+        if team.chief and entry.task == "reconstruct":
+            from zoo.training.reconstruction import ReconstructionBoard
+
+            boards.append(ReconstructionBoard(path / "tensorboard", splits["validation"], stage, options.figure_epochs))
         extra = [around.LossGuard(options.max_bad_steps, path), around.AverageInValidation(), recorder, *boards]
         first = recorder.state["epoch"]
         bar = None

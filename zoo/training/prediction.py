@@ -153,8 +153,8 @@ def predict(run, data, *, source: str | None = None, day: float = float("inf"), 
     Returns
     -------
     pandas.DataFrame
-        One row an object in input order: ``object_id``, ``predicted_class``, one ``p_<class>`` a class,
-        ``observations`` and ``reason`` (empty, or why there is no prediction).
+        One row an object in input order: ``object_id``, ``predicted_class`` and one ``p_<class>`` a class, or what
+        the task gives instead, ``observations`` and ``reason`` (empty, or why there is no prediction).
 
     Raises
     ------
@@ -222,8 +222,9 @@ def _table(ids, values, observations, columns, run):
     finite = np.isfinite(values).all(axis=1)
     values[~finite] = np.nan
     table = pd.DataFrame({"object_id": list(ids)})
-    table["predicted_class"] = None
-    if len(table):
+    if run.task.labelled:
+        table["predicted_class"] = None
+    if len(table) and run.task.labelled:
         best = np.where(finite, np.nan_to_num(values).argmax(axis=1), 0)
         table["predicted_class"] = np.where(finite, np.array(run.bundle.spec.classes, object)[best], None)
     numbers = pd.DataFrame(values, columns=columns, index=table.index)

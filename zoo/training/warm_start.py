@@ -44,7 +44,7 @@ def initialise(network, sources, reset) -> list[str]:
     Raises
     ------
     DataError
-        If a source gives no array at all.
+        If a source gives no array at all, or a part that was named has other sizes.
     """
     _check_parts(network, reset, "--reset")
     ours, lines = _by_path(network), []
@@ -69,6 +69,12 @@ def initialise(network, sources, reset) -> list[str]:
             if path in theirs and tuple(theirs[path].shape) == tuple(variable.shape):
                 variable.assign(theirs[path])
                 loaded += 1
+            elif part and path in theirs:
+                raise DataError(
+                    f"--init-from: the part {part!r} of {run} has other sizes than this network's: {path}. Set the "
+                    f"model's options to those of the run. Valid: {tuple(variable.shape)}. "
+                    f"Received: {tuple(theirs[path].shape)}"
+                )
             else:
                 left.append(path)
         if not loaded:

@@ -36,7 +36,5 @@ def check_classifier(case: Case):
         loss = -np.mean(np.log(chosen))
         found.append(compare("categorical_crossentropy", loss, losses["categorical_crossentropy"], TOLERANCE))
     counts = {"n_params": model.count_params(), "frozen_trainable_params": model.classifier.count_params()}
-    found += [
-        compare(name, count, case.config[name], 0.0) for name, count in counts.items() if name in case.config
-    ]
+    found += [compare(name, count, case.config[name], 0.0) for name, count in counts.items() if name in case.config]
     return found

@@ -124,7 +124,9 @@ def check_autoencoder(case: Case):
         return ops.mean(reconstruction_loss(name, target, predicted, mask, reduction="all_points"))
 
     losses = case.config.get("losses", {})
-    found += [_close(name, loss(name), value) for name, value in losses.items() if name in LOSSES and name != "KLD_RMSE"]
+    found += [
+        _close(name, loss(name), value) for name, value in losses.items() if name in LOSSES and name != "KLD_RMSE"
+    ]
     found += _gradients(model, loss, expected)
     if "adam_1e-3_mse_trajectory" in losses:
         found += _adam(model, loss, forward, mask, losses["adam_1e-3_mse_trajectory"], expected)
@@ -192,8 +194,12 @@ def _roll_out(model, memory, source, mask, theirs):
     }
     rows = ops.convert_to_numpy(ops.where(mask[:1], model.roll_out(outputs), 0.0))
     steps = theirs.shape[1] - 1
-    fed = ops.convert_to_tensor(theirs)
-    after = [model.values(model.decode(fed[:, : k + 1], None, memory[:1], valid))[:, -1:] for k in range(steps)]
+    fed = ops.convert_to_tensor(theirs[:, :-1])
+    allowed = may_attend(model.config.mask_policy, row_valid(model.config.mask_policy, fed, None))
+    after = []
+    for k in range(steps):
+        hidden = model.decoder.prefix(fed, memory[:1], allowed, valid, ops.arange(steps) <= k)
+        after.append(model.values(hidden)[:, k : k + 1])
     after = ops.where(mask[:1, :steps], ops.concatenate(after, axis=1), 0.0)
     return [
         _close("rollout_obj0, row by row", after, theirs[:, 1:]),

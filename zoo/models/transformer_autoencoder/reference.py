@@ -111,6 +111,8 @@ def import_weights(arrays: dict[str, np.ndarray], config: dict[str, Any]):
     except KeyError as error:
         raise DataError(f"the configuration lacks the original's key {error}") from None
     mapping = "denoise" if config.get("mapping", "true") in ("denoise", "approx") else "true"
-    model = create("transformer_autoencoder", ModelInfo(bands=bands(values.get("n_bands", 6))), mapping=mapping, **hparams)
+    model = create(
+        "transformer_autoencoder", ModelInfo(bands=bands(values.get("n_bands", 6))), mapping=mapping, **hparams
+    )
     assign(pairs(model), arrays)
     return model
