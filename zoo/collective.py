@@ -5,12 +5,11 @@ Replicas are those of a ``tf.distribute`` strategy. On Keras's other backends th
 
 from __future__ import annotations
 
-import keras
-from keras import ops
-
 
 def _context():
     """Give the replica context where there is more than one replica, else None."""
+    import keras
+
     if keras.backend.backend() != "tensorflow":
         return None
     import tensorflow as tf
@@ -49,6 +48,8 @@ def global_mean(values, weight=None):
     weight : tensor (batch,), optional
         1 each when absent; with a sum of 0 the mean is 0.
     """
+    from keras import ops
+
     weight = ops.ones_like(values) if weight is None else ops.cast(weight, values.dtype)
     total, count = global_sum(ops.sum(values * weight)), global_sum(ops.sum(weight))
     return total / ops.where(count > 0, count, 1.0)

@@ -16,7 +16,14 @@ from zoo import registry
 SIZE = 4
 """Integers among the default hyperparameters are cut to this."""
 
-TINY = {"atat": {"layers": 2, "quantiles": 9, "initializer": "xavier"}}
+SERIES = {"num_layers": 2, "d_model": 8, "num_heads": 2, "dff": 8, "embed": True}
+TINY = {
+    "atat": {"layers": 2, "quantiles": 9, "initializer": "xavier"},
+    "transformer_autoencoder": SERIES,
+    "ae_classifier": SERIES,
+    "encoder_ffn": SERIES | {"kld_alpha": 0.01},
+    "simple_rnn": {"units": 8, "dense": 8},
+}
 """By family: hyperparameters of all its small models. Initial values are large enough that an input that
 must not matter would show."""
 
@@ -43,7 +50,16 @@ EXAMPLES = {
         },
         "combined": {"objective": "lc", "combine_tokens": True},
         "combined_first": {"objective": "all", "combine_tokens": True, "combine_read": "first", "missing": "median"},
-    }
+    },
+    "transformer_autoencoder": {
+        "embed": {},
+        "no_embed": {"embed": False, "d_model": 6, "num_heads": 3},
+        "denoise": {"mapping": "denoise"},
+    },
+    "ae_classifier": {
+        "embed": {},
+        "no_embed": {"embed": False, "d_model": 6, "num_heads": 3},
+    },
 }  # fmt: skip
 """By family: name of a variant, and its hyperparameters beside the cut sizes. The first is the richest."""
 

@@ -41,7 +41,7 @@ class Workbench:
         self.stage = data.build_stage(self.spec, entry.view, parts, self.settled.inputs, names)
         self.task = base.create(entry.task, self.spec, self.settled.run)
         hparams = dataclasses.asdict(self.settled.hparams)
-        self.bundle = Bundle(example.model, hparams, self.settled.inputs, self.spec)
+        self.bundle = Bundle(example.model, hparams, self.settled.inputs, self.spec, self.settled.run.loss)
 
     def build(self, seed: int = 0):
         """Give a new network with fitted tables, the same for the same seed."""
@@ -77,11 +77,10 @@ class Workbench:
         return inputs, {key: np.array(value) for key, value in targets.items()}, np.array(weight)
 
     def outputs(self, inputs, network=None) -> dict[str, np.ndarray]:
-        """Give all outputs by name for inputs as NumPy arrays."""
+        """Give the outputs of the heads by name for inputs as NumPy arrays."""
         network = network or self.network
         found = network({name: keras.ops.convert_to_tensor(value) for name, value in inputs.items()})
-        found = found if isinstance(found, dict) else {"output": found}
-        return {name: keras.ops.convert_to_numpy(value) for name, value in found.items()}
+        return {name: keras.ops.convert_to_numpy(found[name]) for name in network.heads}
 
 
 def assert_equal(ours: dict, theirs: dict, tolerance: float = 1e-5) -> None:
