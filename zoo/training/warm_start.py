@@ -56,6 +56,8 @@ def initialise(network, sources, reset) -> list[str]:
             raise UsageError(f"--init-from: an ensemble; name one of its members, {run}/members/*. Received: {source}")
         other = bundles.load_network(run / "bundle")
         theirs = _by_path(other)
+        if part:
+            _check_heads(network, other, part, run)
         foreign = _foreign(network, other)
         loaded, left = 0, []
         for path, variable in ours.items():
@@ -85,6 +87,16 @@ def initialise(network, sources, reset) -> list[str]:
         rest = f"; not loaded (absent, of another shape, or of other classes, bands or columns): {', '.join(left)}"
         lines.append(f"{source}: {loaded} of {loaded + len(left)} arrays loaded{rest if left else ''}")
     return lines
+
+
+def _check_heads(network, other, part: str, run: Path) -> None:
+    """Refuse a part whose heads are of another number: its arrays fit and would compute something else."""
+    ours, theirs = (getattr(item.parts_of_model().get(part), "settings", {}) for item in (network, other))
+    if ours.get("num_heads") != theirs.get("num_heads") and theirs:
+        raise DataError(
+            f"--init-from: the part {part!r} of {run} has another number of heads than this network's. "
+            f"Valid: {ours.get('num_heads')}. Received: {theirs.get('num_heads')}"
+        )
 
 
 def _source(network, source: str) -> tuple[str | None, Path]:

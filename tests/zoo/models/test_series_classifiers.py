@@ -86,3 +86,6 @@ def test_an_encoder_of_another_width_is_refused(autoencoder):
     network = registry.create("ae_classifier", INFO, **SIZES | {"d_model": 8})
     with pytest.raises(DataError, match=r"'encoder' of .* has other sizes .*Valid: \(6, 8\)\. Received: \(6, 16\)"):
         warm_start.initialise(network, [f"encoder={path}"], None)
+    network = registry.create("ae_classifier", INFO, **SIZES | {"num_heads": 2})
+    with pytest.raises(DataError, match=r"another number of heads .* Valid: 2\. Received: 4"):
+        warm_start.initialise(network, [f"encoder={path}"], None)
