@@ -53,7 +53,8 @@ def _oracle(tuner: str, trials: int, epochs: int, seed: int, hyperparameters, mo
         "hyperparameters": hyperparameters,
         "allow_new_entries": False,
         "tune_new_entries": False,
-        # Values that do not fit together are part of a search, however many come in a row.
+        # Values that do not fit together, such as heads that do not divide the width, end no search, however many
+        # come in a row.
         "max_consecutive_failed_trials": max(trials, 3),
         "seed": seed,
     }
@@ -114,11 +115,7 @@ def tune(model: str, preset: str | None = None, *, config: str | None = None, ar
 
     class Search(keras_tuner.engine.base_tuner.BaseTuner):
         def run_trial(self, trial):
-            try:
-                return _trial(self, trial, model, flat, root, quiet)
-            except UsageError as error:
-                # Sizes that do not fit together, such as heads that do not divide the width: the search goes on.
-                raise keras_tuner.errors.FailedTrialError(str(error)) from None
+            return _trial(self, trial, model, flat, root, quiet)
 
         def on_trial_end(self, trial):
             super().on_trial_end(trial)

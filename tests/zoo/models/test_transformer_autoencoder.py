@@ -142,6 +142,16 @@ def test_without_embedding_the_width_is_the_number_of_bands():
         _network(embed=False)
 
 
+def test_a_converted_model_is_a_run(shared, tmp_path):
+    from zoo.convert import convert
+    from zoo.training.run import load_run
+
+    path = shared("golden/transformer_autoencoder/tae_noembed.npz")
+    run = load_run(convert(path, path.with_suffix(".json"), "transformer_autoencoder", tmp_path / "run"))
+    assert run.task.columns() == ["rmse", "rmse_rollout", "points"]
+    assert run.bundle.inputs.grid_steps == 50 and run.network.count_params() == 2026
+
+
 def test_foreign_weights_are_refused(shared):
     from zoo.convert import read_weights
 

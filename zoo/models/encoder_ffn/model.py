@@ -12,7 +12,7 @@ from zoo.models.encoder_ffn.config import EncoderFfnConfig
 
 @keras.saving.register_keras_serializable(package="zoo")
 class EncoderFfn(AeClassifier):
-    """The graph of `AeClassifier`; its call adds the sparsity penalty on the encoder's first kernel."""
+    """The graph of `AeClassifier`, with the sparsity penalty as regularizer of the encoder's first kernel."""
 
     config_class = EncoderFfnConfig
     entry = "encoder_ffn"
@@ -24,7 +24,8 @@ class EncoderFfn(AeClassifier):
     def call(self, inputs, training=None):
         outputs = super().call(inputs, training=training)
         if self.config.kld_alpha:
-            self.add_loss(self.penalty(self.encoder.first_kernel))
+            # Keras evaluates a regularizer outside the call, where bfloat16 does not reach the weights.
+            self.encoder.first_kernel.regularizer = self.penalty
         return outputs
 
 

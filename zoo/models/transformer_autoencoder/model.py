@@ -88,7 +88,8 @@ class TransformerAutoencoder(keras.Model):
     Attributes
     ----------
     penalised : bool
-        Whether the call adds the sparsity penalty on the kernels `penalty_kernels`, by ``add_loss``.
+        Whether the kernels `penalty_kernels` have the sparsity penalty as their regularizer, so that it is among
+        the network's ``losses``.
     """
 
     heads, primary = ("reconstruction",), "reconstruction"
@@ -143,9 +144,9 @@ class TransformerAutoencoder(keras.Model):
         rows = with_start(seen)
         memory, memory_valid = self.encode(with_start(source), rows, training)
         hidden = self.decode(with_start(target)[:, :-1], rows[:, :-1], memory, memory_valid, training)
-        if self.penalised:
-            for kernel in self.penalty_kernels().values():
-                self.add_loss(self.penalty(kernel))
+        for kernel in self.penalty_kernels().values():
+            # Keras evaluates a regularizer outside the call, where bfloat16 does not reach the weights.
+            kernel.regularizer = self.penalty if self.penalised else None
         mask = inputs["mask"]
         return {
             "reconstruction": ops.where(mask[:, :, None], self.values(hidden), 0.0),
