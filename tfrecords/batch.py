@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 _COLUMNS = {"time": 8, "band": 1, "flux": 4, "flux_err": 4, "flags": 1}
 
 
-def parse(serialized: tf.Tensor, static_size: int, targets: Sequence[str] = ()) -> dict[str, tf.Tensor]:
+def parse(
+    serialized: tf.Tensor, static_size: int, targets: Sequence[str] = (), row_targets: Sequence[str] = ()
+) -> dict[str, tf.Tensor]:
     """Decode a batch of records; works eagerly, in a ``tf.data`` pipeline and in an exported function.
 
     Parameters
@@ -23,6 +25,8 @@ def parse(serialized: tf.Tensor, static_size: int, targets: Sequence[str] = ()) 
         Number S of static columns of the data set; 0 ignores the column.
     targets : sequence of str
         Names of scalar targets to decode as well.
+    row_targets : sequence of str
+        Names of targets with one value a row of the light curve.
 
     Returns
     -------
@@ -30,7 +34,7 @@ def parse(serialized: tf.Tensor, static_size: int, targets: Sequence[str] = ()) 
         ``object_id`` string [N]; ``class_id``, ``length`` int64 [N]; ``static`` f4 [N, S], NaN where a record has
         none; the rows of all light curves one after another, R = sum of ``length``: ``time`` f8 [R] (MJD), ``band``
         int32 [R], ``flux``, ``flux_err`` f4 [R], ``flags`` int32 [R]; ``target/<name>`` f8 [N], NaN where a record
-        has none. A record without light curve has length 0.
+        has none, [R] for a row target. A record without light curve has length 0.
 
     Raises
     ------
@@ -50,6 +54,7 @@ def parse(serialized: tf.Tensor, static_size: int, targets: Sequence[str] = ()) 
         features["static"] = tf.io.FixedLenFeature([], tf.string, default_value=missing)
     missing = struct.pack("<d", float("nan"))
     features |= {f"target/{name}": tf.io.FixedLenFeature([], tf.string, default_value=missing) for name in targets}
+    features |= {f"target/{name}": tf.io.FixedLenFeature([], tf.string, default_value=b"") for name in row_targets}
     parsed = tf.io.parse_example(serialized, features)
 
     def join(key: str, size: int | tf.Tensor, dtype: tf.DType) -> tf.Tensor:
@@ -66,8 +71,16 @@ def parse(serialized: tf.Tensor, static_size: int, targets: Sequence[str] = ()) 
             return tf.io.decode_raw(tf.strings.reduce_join(parsed[key]), dtype)
 
     length = parsed["lc/length"]
+
+    def join_rows(key: str) -> tf.Tensor:
+        present = tf.strings.length(parsed[key]) > 0
+        values = join(key, tf.where(present, 8 * length, 0), tf.float64)
+        places = tf.where(tf.repeat(present, length))
+        rows = tf.fill([tf.reduce_sum(length)], tf.constant(float("nan"), tf.float64))
+        return tf.tensor_scatter_nd_update(rows, places, values)
+
     static = join("static", 4 * static_size, tf.float32) if static_size else tf.zeros([0], tf.float32)
-    return {
+    found = {
         "object_id": parsed["object_id"],
         "class_id": parsed["class_id"],
         "length": length,
@@ -77,4 +90,6 @@ def parse(serialized: tf.Tensor, static_size: int, targets: Sequence[str] = ()) 
         "flux_err": join("lc/flux_err", 4 * length, tf.float32),
         "flags": tf.cast(join("lc/flags", length, tf.uint8), tf.int32),
         "static": tf.reshape(static, [tf.size(length), static_size]),
-    } | {f"target/{name}": join(f"target/{name}", 8, tf.float64) for name in targets}
+    }
+    found |= {f"target/{name}": join(f"target/{name}", 8, tf.float64) for name in targets}
+    return found | {f"target/{name}": join_rows(f"target/{name}") for name in row_targets}

@@ -173,9 +173,14 @@ def convert(weights, config, model: str, out, *, survey: str = "unknown", zero_p
         feature_days=info.feature_days,
         feature_group=inputs.feature_group if info.features else "",
     )
-    loss = "crossentropy"
+    import hparams
+
+    _, options = hparams.preset(entry.family, None)
+    loss = options.get("loss", bundles.Bundle.loss)
     if info.nodes:
         spec, loss = spec.under(of_nodes(info.nodes)), "hierarchical"
+    elif loss == "hierarchical":
+        loss = bundles.Bundle.loss
     bundle = bundles.Bundle(model, dataclasses.asdict(network.config), inputs, spec, loss)
     bundles.save(out / "bundle", bundle, network)
     sections = {"hparams": dataclasses.asdict(network.config), "inputs": dataclasses.asdict(inputs)}

@@ -43,16 +43,17 @@ TABLES = {
         "features": (("batch", "feature"), "float32"),
         "feature_set": (("batch",), "int32"),
     },
+    "target": {"target_flux": (("batch", "step", "band"), "float32")},
 }
-"""Tensors of the tabular parts, which go with any view."""
+"""Tensors of the tabular parts, which go with any view, and of the noiseless light curve beside a grid."""
 
 
 def tensors(view: str, parts) -> dict[str, tuple[tuple[str, ...], str]]:
-    """Give the tensors of a view restricted to parts (``light_curve``, ``static``, ``features``)."""
+    """Give the tensors of a view restricted to parts (``light_curve``, ``static``, ``features``, ``target``)."""
     table: dict = {}
     if "light_curve" in parts:
         table |= VIEWS[view]
-    for part in ("static", "features"):
+    for part in TABLES:
         if part in parts:
             table |= TABLES[part]
     return table
@@ -63,7 +64,7 @@ def sizes(info: ModelInfo) -> dict[str, int]:
     return {"band": len(info.bands), "static": len(info.static), "feature": len(info.features)}
 
 
-def example(view: str, parts, info: ModelInfo, batch: int = 2, time: int = 1, slot: int = 1, step: int = 1):
+def example(view: str, parts, info: ModelInfo, batch: int = 2, time: int = 1, slot: int = 1, step: int = 2):
     """Give a batch of empty objects, enough to build a model.
 
     Returns

@@ -61,6 +61,7 @@ def _difference(ours, theirs) -> float:
 def _compare(bench, one, two) -> dict:
     import numpy as np
 
+    monitor = bench.task.monitor.removeprefix("val_")
     batches = [bench.batch(BATCH, start=start, day=day) for start, day in ((0, 1e9), (12, 30.0), (24, 4.0))]
     first, single, logs_1 = _train(bench, batches, one, PLAIN)
     _, double, logs_2 = _train(bench, batches, two, PLAIN)
@@ -78,8 +79,8 @@ def _compare(bench, one, two) -> dict:
         "lengths": len({*batches[1][0]["mask"].sum(axis=1)}) if name else 2,
         "moved": _difference(first, single),
         "weights": _difference(single, double),
-        "losses_1": [logs_1["loss"], logs_1["macro_f1"]],
-        "losses_2": [logs_2["loss"], logs_2["macro_f1"]],
+        "losses_1": [logs_1["loss"], logs_1[monitor]],
+        "losses_2": [logs_2["loss"], logs_2[monitor]],
         "bad_steps": bad_logs["bad_steps"] if name else 1,
         "counted": bad_logs["counted"] if name else [0, 1, 1],
         "finite_after_bad_step": all(bool(np.isfinite(item).all()) for item in bad_2),

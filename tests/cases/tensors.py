@@ -7,7 +7,7 @@ import numpy as np
 SET_VIEWS = ("packed_by_band",)
 """Views whose rows are a set: their order carries no meaning."""
 
-ROWS = ("time", "flux", "flux_err", "band", "detected", "mask", "pack_index", "observed")
+ROWS = ("time", "flux", "flux_err", "band", "detected", "mask", "pack_index", "observed", "target_flux")
 """Tensors whose second axis is rows or steps."""
 
 
@@ -35,7 +35,7 @@ def poison(view: str, inputs: dict, rng) -> dict:
         wrong = rng.normal(size=values.shape) * 1000
         return np.where(free, wrong, values).astype(values.dtype)
 
-    for name in ("time", "flux", "flux_err"):
+    for name in ("time", "flux", "flux_err", "target_flux"):
         if name in inputs:
             steps = inputs[name].ndim == 3
             result[name] = spoil(inputs[name], ~inputs["observed"] if steps else ~mask)

@@ -50,5 +50,9 @@ def _days_count(bench, inputs, network):
         return
     moved = [inputs | {name: np.where(inputs[name] != 0, day, 0).astype("float32")} for day in (1234.6, 1235.6)]
     before, after = (bench.outputs(item, network) for item in moved)
+    same = [bench.outputs(item) for item in moved]
+    if all((value == same[1][key]).all() for key, value in same[0].items()):
+        # Steps stand for the time: in float32 the days do not count either.
+        return
     different = {key: (value[3:] != after[key][3:]).any() for key, value in before.items() if key != "tab"}
     assert all(different.values()), different

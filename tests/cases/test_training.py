@@ -66,10 +66,13 @@ def test_rows_of_weight_zero_teach_nothing(example, make_bench):
     weight = np.array([1, 1, 1, 1, 0, 0], "float32")
     other = {key: np.where((weight > 0).reshape(-1, *[1] * (value.ndim - 1)), value, (value + 1) % 14)
              for key, value in targets.items()}  # fmt: skip
+    # Other objects in their place, for tasks whose target is the input.
+    turned = {key: np.concatenate([value[:4], value[[0, 3]]]) for key, value in inputs.items()}
     weights = []
-    for labels in (targets, other):
+    for batch in ((inputs, targets), (inputs, other), (turned, other)):
         network = bench.build()
-        _trainable(bench, network).train_step(_tensors((inputs, labels, weight)))
+        _trainable(bench, network).train_step(_tensors((*batch, weight)))
         weights.append(network.get_weights())
-    for ours, theirs in zip(*weights, strict=True):
+    for ours, theirs, replaced in zip(*weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_array_equal(ours, replaced)

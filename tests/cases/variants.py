@@ -16,6 +16,7 @@ from zoo import registry
 SIZE = 4
 """Integers among the default hyperparameters are cut to this."""
 
+SERIES = {"num_layers": 2, "d_model": 8, "num_heads": 2, "dff": 8, "embed": True}
 TINY = {
     "atat": {"layers": 2, "quantiles": 9, "initializer": "xavier"},
     # Days as they are leave the gates of so few units at their ends, where nothing shows.
@@ -24,6 +25,10 @@ TINY = {
     # Raw flux would drive every gate into its flat part.
     "rapid": {"dropout": 0.0, "flux_transform": "asinh"},
     "t2": {"d_model": 8, "layers": 2, "dropout": 0.0},
+    "transformer_autoencoder": SERIES,
+    "ae_classifier": SERIES,
+    "encoder_ffn": SERIES | {"kld_alpha": 0.01},
+    "simple_rnn": {"units": 8, "dense": 8},
 }
 """By family: hyperparameters of all its small models. Initial values are large enough that an input that
 must not matter would show."""
@@ -67,6 +72,15 @@ EXAMPLES = {
         "steps": {"redshift": "L"},
         "channels": {"redshift": "M", "layers": 1},
         "no_redshift": {"redshift": "none", "scaling": "none"},
+    },
+    "transformer_autoencoder": {
+        "embed": {},
+        "no_embed": {"embed": False, "d_model": 6, "num_heads": 3},
+        "denoise": {"mapping": "denoise"},
+    },
+    "ae_classifier": {
+        "embed": {},
+        "no_embed": {"embed": False, "d_model": 6, "num_heads": 3},
     },
 }  # fmt: skip
 """By family: name of a variant, and its hyperparameters beside the cut sizes. The first is the richest."""

@@ -80,11 +80,10 @@ class Workbench:
         return inputs, {key: np.array(value) for key, value in targets.items()}, np.array(weight)
 
     def outputs(self, inputs, network=None) -> dict[str, np.ndarray]:
-        """Give all outputs by name for inputs as NumPy arrays."""
+        """Give the outputs of the heads by name for inputs as NumPy arrays."""
         network = network or self.network
         found = network({name: keras.ops.convert_to_tensor(value) for name, value in inputs.items()})
-        found = found if isinstance(found, dict) else {"output": found}
-        return {name: keras.ops.convert_to_numpy(value) for name, value in found.items()}
+        return {name: keras.ops.convert_to_numpy(found[name]) for name in network.heads}
 
 
 def assert_equal(ours: dict, theirs: dict, tolerance: float = 1e-5) -> None:

@@ -73,3 +73,19 @@ def test_columns_of_other_sizes_are_refused(make_record):
     good, other = encode(make_record(2)), encode(make_record(4))
     with pytest.raises(tf.errors.InvalidArgumentError, match="static"):
         parse(tf.constant([good, other]), 3)["static"].numpy()
+
+
+def test_targets_of_rows_stand_beside_the_rows(make_record):
+    records = [make_record(number) for number in range(9)]
+    for record in records[::2]:
+        if record.lc is not None:
+            record.targets["flux"] = record.lc.flux.astype("float64") * 2
+    out = parse(tf.constant([encode(record) for record in records]), 0, row_targets=["flux"])
+    expected = [
+        record.targets.get("flux", np.full(len(record.lc), np.nan)) for record in records if record.lc is not None
+    ]
+    assert np.array_equal(out["target/flux"], np.concatenate(expected), equal_nan=True)
+    wrong = make_record(2)
+    wrong.targets["flux"] = np.zeros(len(wrong.lc) + 1)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="target/flux"):
+        parse(tf.constant([encode(wrong)]), 0, row_targets=["flux"])["target/flux"].numpy()

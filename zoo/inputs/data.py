@@ -415,14 +415,48 @@ class Examples:
         return Examples(self.directory, self.indices[np.asarray(mask)], self.spec, self.targets)
 
 
+def wanted(spec: DataSpec, selection: SelectionConfig, native, labelled: bool) -> np.ndarray:
+    """Say which objects (object,), bool, of native classes a run takes: those of its classes, or all."""
+    if labelled or selection.classes or selection.label_map:
+        return spec.labels.index(native) >= 0
+    return np.ones(len(native), bool)
+
+
+TWIN_SAMPLE = 64
+"""Training records that are looked at for a noiseless light curve."""
+
+
+def check_twins(examples: Examples) -> None:
+    """Refuse training objects without the noiseless light curve ``target/flux`` that a model is to learn.
+
+    Raises
+    ------
+    DataError
+        If one of some training records lacks it, or has another number of rows than its light curve.
+    """
+    from tfrecords.schema import decode
+
+    places = np.unique(np.linspace(0, len(examples) - 1, TWIN_SAMPLE).astype("int64"))
+    for record in map(decode, examples.serialized(places)):
+        rows = 0 if record.lc is None else len(record.lc)
+        found = len(record.targets.get("flux", ()))
+        if found != rows:
+            raise DataError(
+                f"{examples.directory.path}: mapping denoise needs the noiseless flux of every row of a light curve "
+                f"as target/flux, which object {record.object_id!r} lacks; use mapping true. Valid: {rows} values. "
+                f"Received: {found}"
+            )
+
+
 def splits(directory: RecordDirectory, spec: DataSpec, selection: SelectionConfig, fold: int | None,
-           seed: int, inputs: InputConfig | None = None,
-           targets: str | None = None) -> tuple[DataSpec, dict[str, Examples]]:  # fmt: skip
+           seed: int, inputs: InputConfig | None = None, targets: str | None = None,
+           labelled: bool = True) -> tuple[DataSpec, dict[str, Examples]]:  # fmt: skip
     """Give the objects of train, validation and test under a selection.
 
     ``min_per_class`` counts training objects and drops classes from every split; ``max_per_class`` and
     ``label_fraction`` thin the training split only. Under ``inputs.require_detection`` objects without a detection
-    leave all splits first. ``targets`` is the derived group of computed targets, see `Examples`.
+    leave all splits first. ``targets`` is the derived group of computed targets, see `Examples`. Where no labels are
+    needed, all objects are taken, unless ``classes`` or a label map names those to take.
 
     Returns
     -------
@@ -433,8 +467,10 @@ def splits(directory: RecordDirectory, spec: DataSpec, selection: SelectionConfi
     Raises
     ------
     DataError
-        If training or validation is empty, or fewer than two classes are left to train on.
+        If training or validation is empty, or fewer than two classes are left to train on where labels are needed.
     """
+    if not labelled:
+        selection = dataclasses.replace(selection, min_per_class=0)
     if directory.info.folds and fold is None:
         fold = 0
     places = {name: directory.split_indices(name, fold) for name in ("train", "validation", "test")}
@@ -448,7 +484,9 @@ def splits(directory: RecordDirectory, spec: DataSpec, selection: SelectionConfi
     )[1:]
     least = max(selection.min_per_class, 1)
     left = [name for name, count in zip(spec.classes, counts, strict=True) if count >= least]
-    if len(left) < 2:
+    if not labelled:
+        left = list(spec.classes)
+    elif len(left) < 2:
         table = ", ".join(f"{name} {count}" for name, count in zip(spec.classes, counts, strict=True))
         raise DataError(
             f"{directory.path}: training needs at least two classes with {least} objects or more. "
@@ -460,7 +498,7 @@ def splits(directory: RecordDirectory, spec: DataSpec, selection: SelectionConfi
     )
     result = {}
     for name, indices in places.items():
-        known = labels.index(native[indices]) >= 0
+        known = wanted(spec, selection, native[indices], labelled)
         result[name] = Examples(directory, indices[known], spec, targets)
     train = result["train"]
     chosen = plan.select(train.labels, selection, seed)

@@ -66,7 +66,7 @@ class Joined:
         return Examples.feature_rows(self, limit, seed, day)
 
 
-def extra(path, train: Examples, fold: int | None) -> Examples:
+def extra(path, train: Examples, fold: int | None, labelled: bool = True) -> Examples:
     """Give the training part of another directory as more objects for a training split.
 
     With folds, it is what is not in ``fold`` of that directory, so that copies of validation objects, which stand
@@ -80,6 +80,8 @@ def extra(path, train: Examples, fold: int | None) -> Examples:
         The training split they join.
     fold : int, optional
         Fold of validation.
+    labelled : bool
+        Whether the objects need a class of the run.
 
     Raises
     ------
@@ -106,6 +108,8 @@ def extra(path, train: Examples, fold: int | None) -> Examples:
         )
     indices = directory.split_indices("train", (fold or 0) if folds else None)
     known = spec.labels.index(directory.index["class_id"][indices]) >= 0
+    if not labelled:
+        known = np.ones_like(known)
     if not known.any():
         raise DataError(f"{path}: no object of the run's classes to train on. Received: {len(indices)} objects")
     return Examples(directory, indices[known], spec, train.targets)

@@ -113,7 +113,8 @@ def training(examples, stage, batch_size: int, *, sampling: str, seed: int, chun
     def expand(chunk):
         curves, static = stage.parse(chunk["records"])
         key = chunk["key"] if augmentation else None
-        prepared = stage.prepare(curves, static, chunk["features"], key=key)
+        twin = stage.parse_twin(chunk["records"])
+        prepared = stage.prepare(curves, static, chunk["features"], key=key, twin=twin)
         order = tf.argsort(transforms.lengths(prepared.curves), stable=True)
         order = tf.reshape(tf.cast(order, tf.int64), [chunk_batches, batch_size])
         luck = tf.random.stateless_uniform([chunk_batches], chunk["key"] + SHUFFLE)
@@ -187,7 +188,8 @@ def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), c
     def expand(chunk):
         curves, static = stage.parse(chunk["records"])
         days = tf.fill([curves.count], tf.constant(day, tf.float64))
-        prepared = stage.prepare(curves, static, chunk["features"], days=days)
+        twin = stage.parse_twin(chunk["records"])
+        prepared = stage.prepare(curves, static, chunk["features"], days=days, twin=twin)
         observations = transforms.lengths(prepared.curves)
         order = tf.cast(tf.argsort(observations, stable=True), tf.int64)
 

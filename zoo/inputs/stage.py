@@ -30,6 +30,8 @@ class Prepared(NamedTuple):
         Reference time in days from the model's origin, of the observer.
     stretch : tensor (object,), float64
         Days of the observer in one of the model's: 1, or 1 + z.
+    twin : LightCurves or None
+        The same rows with the noiseless flux, where a model asks for it and the records were at hand.
     """
 
     curves: transforms.LightCurves
@@ -38,6 +40,7 @@ class Prepared(NamedTuple):
     feature_set: tf.Tensor
     reference: tf.Tensor
     stretch: tf.Tensor
+    twin: transforms.LightCurves | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +92,19 @@ class Stage:
         columns = record_batch.parse(serialized, self.static_size)
         return transforms.from_columns(columns), columns["static"]
 
-    def prepare(self, curves, static, features, days=None, key=None) -> Prepared:
+    def parse_twin(self, serialized):
+        """Decode the light curves of records with their noiseless flux ``target/flux``, if the model asks for it.
+
+        Rows are those of `parse`; one without a noiseless flux keeps its own.
+        """
+        if "target" not in self.parts:
+            return None
+        columns = record_batch.parse(serialized, 0, row_targets=["flux"])
+        twin = tf.cast(columns["target/flux"], tf.float32)
+        kept = tf.math.is_finite(twin) & tf.math.is_finite(columns["flux"])
+        return transforms.from_columns(columns | {"flux": tf.where(kept, twin, columns["flux"])})
+
+    def prepare(self, curves, static, features, days=None, key=None, twin=None) -> Prepared:
         """Transform a batch.
 
         Parameters
@@ -103,7 +118,30 @@ class Stage:
             Hide what came later than so many days after the reference time; nothing when absent.
         key : tensor (2,), int64, optional
             Key of the training-only augmentation; none when absent.
+        twin : LightCurves, optional
+            What `parse_twin` gave.
         """
+        config = self.config
+        position = [static[:, place] for place in self.position]
+        # No transform looks at the flux: both keep the same rows.
+        twin = None if twin is None else self._transformed(twin, days, key)[0]
+        curves, reference, origin, days = self._transformed(curves, days, key)
+        static = tf.gather(static, tf.constant(self.static_columns, tf.int32), axis=1)
+        if config.missing_rules:
+            rules = {place: list(values) for place, values in enumerate(self.missing) if values}
+            static = build.static_values(static, rules)
+        if self.derived_static:
+            derived = sky.derive(self.derived_static, *position)
+            static = tf.concat([static, tf.cast(derived, tf.float32)], axis=1)
+        stretch = tf.ones_like(origin)
+        if self.redshift is not None:
+            stretch = transforms.stretch(static[:, self.redshift])
+            curves = curves._replace(time=curves.time / tf.gather(stretch, curves.row))
+            twin = None if twin is None else twin._replace(time=curves.time)
+        features, feature_set = self._features_at(features, days, curves.count)
+        return Prepared(curves, static, features, feature_set, reference - origin, stretch, twin)
+
+    def _transformed(self, curves, days, key):
         config = self.config
         curves, reference, origin = transforms.select(curves, config, self.bands)
         if key is not None and config.truncate == "fraction":
@@ -116,21 +154,7 @@ class Stage:
             curves = transforms.until_day(curves, reference, days)
         if key is not None and config.drop_fraction > 0:
             curves = augment.drop_observations(curves, config.drop_fraction, key + 1)
-        curves = transforms.relative_time(curves, origin)
-        position = [static[:, place] for place in self.position]
-        static = tf.gather(static, tf.constant(self.static_columns, tf.int32), axis=1)
-        if config.missing_rules:
-            rules = {place: list(values) for place, values in enumerate(self.missing) if values}
-            static = build.static_values(static, rules)
-        if self.derived_static:
-            derived = sky.derive(self.derived_static, *position)
-            static = tf.concat([static, tf.cast(derived, tf.float32)], axis=1)
-        stretch = tf.ones_like(origin)
-        if self.redshift is not None:
-            stretch = transforms.stretch(static[:, self.redshift])
-            curves = curves._replace(time=curves.time / tf.gather(stretch, curves.row))
-        features, feature_set = self._features_at(features, days, curves.count)
-        return Prepared(curves, static, features, feature_set, reference - origin, stretch)
+        return transforms.relative_time(curves, origin), reference, origin, days
 
     def _features_at(self, features, days, count):
         table = tf.constant(self.feature_days or (0.0,), tf.float64)
@@ -153,6 +177,10 @@ class Stage:
         inputs = {}
         if "light_curve" in self.parts:
             inputs |= build.build(self.view, prepared.curves, self.bands, self.config)
+        if "target" in self.parts:
+            # Where there is none, as in an exported model, the light curve stands for itself.
+            twin = prepared.curves if prepared.twin is None else prepared.twin
+            inputs["target_flux"] = build.build(self.view, twin, self.bands, self.config)["flux"]
         if "static" in self.parts:
             width = len(self.static_columns) + len(self.derived_static)
             inputs["static"] = tf.ensure_shape(prepared.static, [None, width])
@@ -178,5 +206,7 @@ class Stage:
 
 
 def _of(prepared: Prepared, objects) -> Prepared:
-    rest = (tf.gather(values, objects) for values in prepared[1:])
-    return Prepared(transforms.gather(prepared.curves, objects), *rest)
+    *rest, twin = prepared[1:]
+    rest = (tf.gather(values, objects) for values in rest)
+    twin = None if twin is None else transforms.gather(twin, objects)
+    return Prepared(transforms.gather(prepared.curves, objects), *rest, twin)

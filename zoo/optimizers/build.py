@@ -7,6 +7,7 @@ import math
 import keras
 from keras import ops
 
+from tfrecords.errors import UsageError
 from zoo.optimizers.adam import Adam
 from zoo.optimizers.lamb import Lamb
 from zoo.optimizers.lookahead import Lookahead
@@ -59,7 +60,35 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return dict(self.settings)
 
 
-def optimizer(run, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+@keras.saving.register_keras_serializable(package="zoo")
+class Adjustable(keras.optimizers.schedules.LearningRateSchedule):
+    """The rate (d · S)^(−1/2) · min(s^(−1/2), s · w^e) at step s, 0 at step 0; its peak is at s = w for e = −1.5.
+
+    With S = 1 it is the schedule of Vaswani et al. 2017, arXiv:1706.03762.
+
+    Parameters
+    ----------
+    width : int
+        d, the width of the model's tokens.
+    scale, warmup, exponent : float
+        S, w and e.
+    """
+
+    def __init__(self, width: int, scale: float = 1e4, warmup: float = 10.0, exponent: float = -1.5):
+        self.settings = {"width": width, "scale": scale, "warmup": warmup, "exponent": exponent}
+
+    def __call__(self, step):
+        """Give the learning rate at a step."""
+        width, scale, warmup, exponent = self.settings.values()
+        step = ops.cast(step, "float32")
+        falling = 1.0 / ops.sqrt(ops.maximum(step, 1.0))
+        return (width * scale) ** -0.5 * ops.minimum(falling, step * warmup**exponent)
+
+    def get_config(self):
+        return dict(self.settings)
+
+
+def optimizer(run, steps_per_epoch: int, width: int | None = None) -> keras.optimizers.Optimizer:
     """Give the optimizer of a run configuration.
 
     ``clip_norm`` is not its business: Keras clips on each replica before gradients are added up, which is
@@ -69,19 +98,25 @@ def optimizer(run, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     ----------
     run : RunConfig
     steps_per_epoch : int
+    width : int, optional
+        Width of the model's tokens, for the schedule "adjustable".
     """
     if run.optimizer not in _OPTIMIZERS:
         raise ValueError(f"Unknown optimizer. Valid: {', '.join(_OPTIMIZERS)}. Received: {run.optimizer!r}")
     averaging = {"use_ema": True, "ema_momentum": run.weight_average} if run.weight_average else {}
     period = run.lookahead or (6 if run.optimizer == "ranger" else 0)
-    rate = _rate(run, steps_per_epoch)
+    rate = _rate(run, steps_per_epoch, width)
     if not period:
         return _OPTIMIZERS[run.optimizer](run, learning_rate=rate, **averaging)
     return Lookahead(_OPTIMIZERS[run.optimizer](run, learning_rate=rate), period, run.lookahead_step, **averaging)
 
 
-def _rate(run, steps_per_epoch: int):
+def _rate(run, steps_per_epoch: int, width: int | None):
     """Give the learning rate of a run: a number, or a schedule."""
+    if run.schedule == "adjustable":
+        if width is None:
+            raise UsageError("schedule adjustable needs a model with the option d_model. Received: one without")
+        return Adjustable(width, run.adjustable_scale, run.warmup_learning, run.exponential_learning)
     if run.schedule in CYCLES:
         half = run.cycle_epochs * steps_per_epoch / 2
         low = run.learning_rate * run.final_rate

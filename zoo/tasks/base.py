@@ -8,6 +8,7 @@ from zoo.registry import load, unknown
 TASKS = {
     "classify": "zoo.tasks.classify:Classify",
     "per_step": "zoo.tasks.per_step:PerStep",
+    "reconstruct": "zoo.tasks.reconstruct:Reconstruct",
 }
 """Tasks by name. A new one is a subclass of `Task` and a line here."""
 
@@ -24,6 +25,8 @@ class Task:
         Key of the logs by which the best epoch is chosen.
     mode : {"max", "min"}
         Whether more or less of it is better.
+    labelled : bool
+        Whether it needs objects with a class; else it takes all objects.
     calibration : dict of str to float
         What `fit_calibration` gave; predictions and answers follow it. Empty for none.
     scores : dict of str to callable
@@ -36,6 +39,7 @@ class Task:
     mode = "min"
     scores: dict = {}
     whole_batch: tuple[str, ...] = ()
+    labelled = True
 
     def __init__(self, spec, run):
         for name in run.metrics or ():
@@ -53,8 +57,14 @@ class Task:
             Training objects of every class.
         """
 
+    def prepare_network(self, network) -> None:
+        """Tell a network what the loss asks of it, before it is trained."""
+
     def loss(self, network, outputs, targets):
-        """Give the loss of every object, (batch,); averaging over valid tokens happens inside an object."""
+        """Give the loss of every object, (batch,); averaging over valid tokens happens inside an object.
+
+        In training and validation ``targets`` also hold ``sample_weight``.
+        """
         raise UsageError(f"the task {type(self).__name__} states no loss and cannot train")
 
     def metrics(self, network) -> list:

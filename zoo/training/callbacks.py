@@ -216,8 +216,10 @@ def _rows_until(path: Path, epoch: int) -> list[dict]:
 
 
 def _say(row, run, state, seconds: float) -> None:
+    score = state["monitor"].removeprefix("val_")
     further = dict.fromkeys(run.metrics or ())
-    shown = ("loss", "macro_f1", *further, "val_loss", "val_macro_f1", *(f"val_{name}" for name in further))
+    shown = ("loss", score, *further, "val_loss", state["monitor"], *(f"val_{name}" for name in further))
+    shown = tuple(dict.fromkeys(shown))
     numbers = "  ".join(f"{key} {row[key]:.4f}" for key in shown if key in row)
     mark = " *" if state["best_epoch"] == row["epoch"] else ""
     print(f"epoch {row['epoch']:3d}/{run.epochs}  {numbers}  {seconds:.1f} s{mark}", file=sys.stderr, flush=True)

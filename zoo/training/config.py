@@ -62,6 +62,13 @@ class RunConfig:
     target_group : str, optional
         Derived group of computed targets for tasks that take some: per_step takes ``t0`` of the group that
         data_tools.explosion_time makes.
+    wgt_map : bool
+        For reconstructions: weigh each point with 1 / flux_err² in the loss.
+    reduction : {"observed", "all_points"}
+        For reconstructions: mean over each object's observed points; or over all points of the batch, missing ones
+        with an error of 0, as in the original transformer autoencoder.
+    figure_epochs : int
+        For reconstructions: epochs between figures in TensorBoard.
     sampling : {"natural", "balanced"}
         Objects as they are, or classes in turns, each repeated up to the largest.
     metrics : list of str, optional
@@ -101,13 +108,22 @@ class RunConfig:
     extra_share : float, optional
         Share of the training batches' objects that come from ``extra_data``, if there are any; by their numbers when
         absent.
-    schedule : {"constant", "cosine", "exponential", "linear", "plateau", "triangular", "triangular2", "triangular_exp"}
-        Learning rate over the steps. The triangular ones rise and fall between ``final_rate`` and the largest; the
-        swing stays, is halved with each cycle, or decays by ``cycle_decay``.
+    schedule : str
+        Learning rate over the steps: constant, cosine, exponential, linear, plateau, triangular, triangular2,
+        triangular_exp or adjustable. The triangular ones rise and fall between ``final_rate`` and the largest; the
+        swing stays, is halved with each cycle, or decays by ``cycle_decay``. "adjustable" is
+        (d · S)^(−1/2) · min(s^(−1/2), s · w^e) at step s, where d is the model's ``d_model``; ``learning_rate`` has
+        no part in it.
     cycle_epochs : float
         Epochs of a rise and a fall, for the triangular schedules.
     cycle_decay : float
         Factor of the swing a cycle, for ``triangular_exp``.
+    adjustable_scale : float
+        S of the schedule "adjustable".
+    warmup_learning : float
+        w of the schedule "adjustable": the step of its peak, with the exponent −1.5.
+    exponential_learning : float
+        e of the schedule "adjustable".
     warmup_epochs : float
         Epochs of linear growth before the schedule.
     final_rate : float
@@ -161,6 +177,9 @@ class RunConfig:
     absent_nodes: Literal["error", "zero"] = "error"
     label_smoothing: float = 0.0
     target_group: str | None = None
+    wgt_map: bool = False
+    reduction: Literal["observed", "all_points"] = "observed"
+    figure_epochs: int = 5
     sampling: Literal["natural", "balanced"] = "natural"
     metrics: list[str] | None = None
     optimizer: str = "adam"
@@ -179,10 +198,14 @@ class RunConfig:
     extra_data: str | None = None
     extra_share: float | None = None
     schedule: Literal[
-        "constant", "cosine", "exponential", "linear", "plateau", "triangular", "triangular2", "triangular_exp"
-    ] = "constant"
+        "constant", "cosine", "exponential", "linear", "plateau", "triangular", "triangular2", "triangular_exp",
+        "adjustable",
+    ] = "constant"  # fmt: skip
     cycle_epochs: float = 8.0
     cycle_decay: float = 0.8
+    adjustable_scale: float = 1e4
+    warmup_learning: float = 10.0
+    exponential_learning: float = -1.5
     warmup_epochs: float = 0.0
     final_rate: float = 0.01
     decay_steps: int | None = None
@@ -199,7 +222,7 @@ class RunConfig:
     export: bool = True
 
     def __post_init__(self):
-        for key in ("epochs", "batch_size", "chunk_batches", "max_bad_steps", "members"):
+        for key in ("epochs", "batch_size", "chunk_batches", "max_bad_steps", "members", "figure_epochs"):
             if getattr(self, key) < 1:
                 raise UsageError(f"{key} must be at least 1. Received: {getattr(self, key)}")
         if self.steps_per_epoch is not None and self.steps_per_epoch < 1:
@@ -239,7 +262,8 @@ class RunConfig:
         for key in ("beta_1", "beta_2", "weight_average"):
             if not 0 <= getattr(self, key) < 1:
                 raise UsageError(f"{key} must lie in [0, 1). Received: {getattr(self, key)}")
-        if (self.schedule == "plateau" or self.schedule.startswith("triangular")) and self.warmup_epochs:
+        alone = self.schedule in ("plateau", "adjustable") or self.schedule.startswith("triangular")
+        if alone and self.warmup_epochs:
             raise UsageError(f"schedule {self.schedule} takes no warmup_epochs. Received: {self.warmup_epochs}")
         if not self.cycle_epochs > 0 or not 0 < self.cycle_decay <= 1:
             raise UsageError(
@@ -248,6 +272,11 @@ class RunConfig:
             )
         if self.max_hours is not None and not self.max_hours > 0:
             raise UsageError(f"max_hours must be positive. Received: {self.max_hours}")
+        for key in ("adjustable_scale", "warmup_learning"):
+            if not getattr(self, key) > 0:
+                raise UsageError(f"{key} must be positive. Received: {getattr(self, key)}")
+        if self.wgt_map and self.reduction != "observed":
+            raise UsageError(f"wgt_map goes with reduction observed. Received: {self.reduction}")
         if self.extra_share is not None and not 0 < self.extra_share < 1:
             raise UsageError(f"extra_share must lie in (0, 1). Received: {self.extra_share}")
         if self.extra_share is not None and self.sampling != "natural":

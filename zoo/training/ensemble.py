@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from tfrecords.errors import DataError, UsageError
+from zoo import registry
 from zoo.losses.hierarchical import log_conditional
 from zoo.tasks import base
 from zoo.tasks.classify import weighted_logits
@@ -61,6 +62,10 @@ def run(settled, path: Path | None, quiet: bool) -> Run:
     from zoo.training import loop, start
 
     options = settled.run
+    if not base.kind(registry.get(settled.model).task).labelled:
+        raise UsageError(
+            f"--members averages probabilities, and {settled.model} gives none. Received: {options.members}"
+        )
     directory, spec, splits = loop.open_data(settled)
     if options.member_folds and not directory.info.folds:
         raise UsageError("--member-folds: the data set has no folds; convert it with --folds K. Received: none")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 
 from tfrecords.errors import DataError, UsageError
+from zoo.registry import load
 from zoo.training import files
 from zoo.training.run import Run, load_run
 
@@ -51,7 +53,6 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
     Path
         ``index.md`` of the report, or of the comparison of several runs.
     """
-    from zoo.reports.classify import write_report
     from zoo.reports.levels import write_levels
     from zoo.taxonomies import tree as trees
 
@@ -68,17 +69,39 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
             run = load_run(item)
             place = _place(run, data, split, out if len(items) == 1 else None)
             _write_predictions(run, place, days, data, split, quiet)
-        write_levels(place, tree)
+        if _task_of(place) != "reconstruct":
+            write_levels(place, tree)
+        elif tree is not None:
+            raise UsageError(f"--taxonomy scores classifications; this run reconstructs. Received: {place}")
         index = write_report(place)
         places.append(place)
     if len(places) == 1:
         return index
+    if any(_task_of(place) == "reconstruct" for place in places):
+        raise UsageError("reconstructions are scored one by one: name one run. Received: several")
     from zoo.reports.several import write_comparison
 
     # Beside the models' folders: a comparison among the runs would be taken for one of them.
     name = f"{places[0].name}-and-{len(places) - 1}-more"
     target = Path(out) if out else places[0].resolve().parent.parent / "comparisons" / name
     return write_comparison(places, target)
+
+
+REPORTS = {"reconstruct": "zoo.reports.reconstruct:write_report"}
+"""Writer of a task's report; that of classifications for every other."""
+
+
+def _task_of(place: Path) -> str | None:
+    try:
+        return json.loads((place / "report" / "report_config.json").read_text("utf-8"))["task"]
+    except (OSError, ValueError, KeyError, TypeError):
+        # The writer of the report says what is wrong with the file.
+        return None
+
+
+def write_report(place: Path) -> Path:
+    """Write the report of a run's predictions as its task has it; gives its ``index.md``."""
+    return load(REPORTS.get(_task_of(place), "zoo.reports.classify:write_report"))(place)
 
 
 def _place(run: Run, data, split: str, out) -> Path:
@@ -93,7 +116,8 @@ def _place(run: Run, data, split: str, out) -> Path:
 def _objects(run: Run, data, split: str):
     """Give the labelled objects of a split of the run's data or of another directory."""
     from tfrecords.reader import RecordDirectory
-    from zoo.inputs.data import Examples, check_compatible
+    from zoo.inputs.config import SelectionConfig
+    from zoo.inputs.data import Examples, check_compatible, wanted
     from zoo.inputs.detections import detected
     from zoo.training.loop import sample_directory
 
@@ -114,7 +138,8 @@ def _objects(run: Run, data, split: str):
         indices = directory.split_indices(split, fold)
     if run.bundle.inputs.require_detection:
         indices = indices[detected(directory, indices, run.bundle.inputs)]
-    known = spec.labels.index(directory.index["class_id"][indices]) >= 0
+    selection = SelectionConfig(**run.config["selection"])
+    known = wanted(spec, selection, directory.index["class_id"][indices], run.task.labelled)
     if not known.any():
         raise DataError(
             f"{path}: the split {split!r} holds no object of the run's classes to score. "
@@ -124,12 +149,24 @@ def _objects(run: Run, data, split: str):
 
 
 def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: bool) -> None:
+    examples, directory = _objects(run, data, split)
+    if run.bundle.entry.task == "reconstruct":
+        from zoo.training.reconstruction import write_predictions
+
+        # A roll-out takes a step a time: whole light curves, unless days were named.
+        whole = (float("inf"),)
+        write_predictions(run, place, whole if days is DAYS else days, examples, directory, quiet)
+    else:
+        _write_classes(run, place, days, examples, directory, quiet)
+    _write_config(run, place, split, directory)
+
+
+def _write_classes(run: Run, place: Path, days, examples, directory, quiet: bool) -> None:
     import pandas as pd
 
     from zoo.reports.predictions import by_day
     from zoo.training.activation import class_activations
 
-    examples, directory = _objects(run, data, split)
     stage = run.stage(column.name for column in directory.info.static_columns)
     ids, spec = examples.ids(), run.bundle.spec
     names = np.array(spec.classes, object)[examples.labels]
@@ -157,6 +194,10 @@ def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: boo
     maps = class_activations(run, examples, stage, list(dict.fromkeys(curves["object_id"])) if len(curves) else [])
     if maps is not None:
         files.atomic(place / "report" / ACTIVATIONS, lambda path: maps.to_parquet(path, index=False))
+
+
+def _write_config(run: Run, place: Path, split: str, directory) -> None:
+    spec = run.bundle.spec
     weights = CLASS_WEIGHTS.get(spec.survey)
     if weights is not None:
         weights = {name: weights[name] for name in spec.classes if name in weights} or None

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords.errors import DataError, UsageError
+from zoo import registry
 from zoo.training import files, start
 from zoo.training.resolve import Resolved, resolve
 from zoo.training.run import STATE, Run, read_config, read_state
@@ -102,16 +103,21 @@ def open_data(settled: Resolved):
     """
     from tfrecords.reader import RecordDirectory
     from zoo.inputs import data, joined
+    from zoo.tasks import base
 
+    labelled = base.kind(registry.get(settled.model).task).labelled
     path = Path(settled.run.data) if settled.run.data else sample_directory()
     if not path.is_dir():
         raise UsageError(f"--data must be a directory of records. Received: {path}")
     directory = RecordDirectory(path)
     spec = data.describe(directory, settled.hparams.parts(), settled.inputs, settled.selection, settled.run.taxonomy)
     spec, splits = data.splits(directory, spec, settled.selection, settled.run.fold, settled.run.seed,
-                               settled.inputs, settled.run.target_group)  # fmt: skip
+                               settled.inputs, settled.run.target_group, labelled)  # fmt: skip
     if settled.run.extra_data:
-        splits["extra"] = joined.extra(settled.run.extra_data, splits["train"], settled.run.fold)
+        splits["extra"] = joined.extra(settled.run.extra_data, splits["train"], settled.run.fold, labelled)
+    if "target" in settled.hparams.parts():
+        for name in {"train", "extra"} & set(splits):
+            data.check_twins(splits[name])
     return directory, spec, splits
 
 
@@ -175,7 +181,6 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
     import keras
     import tensorflow as tf
 
-    from zoo import registry
     from zoo.tasks import base
     from zoo.taxonomies import tree as trees
     from zoo.training import bundle as bundles
@@ -213,7 +218,8 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
             f"loss {options.loss} compares the objects of a batch with each other: it takes one device. "
             f"Received: {strategy.num_replicas_in_sync} devices"
         )
-    task.prepare(start.class_counts(train.labels, spec, options.sampling))
+    if task.labelled:
+        task.prepare(start.class_counts(train.labels, spec, options.sampling))
     from zoo.inputs.data import build_stage
     from zoo.inputs.pipeline import evaluation
 
@@ -244,6 +250,10 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
         validation, rounds = evaluation(splits["validation"], stage, options.batch_size, share=team.share)
         recorder = around.Recorder(path, options, task, steps, state, quiet, writes=team.chief)
         boards = _board(path, settled, spec) if team.chief else [around.ClassBoard(None, spec.classes)]
+        if team.chief and entry.task == "reconstruct":
+            from zoo.training.reconstruction import ReconstructionBoard
+
+            boards.append(ReconstructionBoard(path / "tensorboard", splits["validation"], stage, options.figure_epochs))
         extra = [around.LossGuard(options.max_bad_steps, path), around.AverageInValidation(), recorder, *boards]
         if options.max_hours is not None:
             extra.append(TimeLimit(options.max_hours, started, path, team, quiet))
@@ -344,7 +354,8 @@ def _compiled(model, options, steps: int):
     from zoo.optimizers.build import optimizer
 
     # Both are what tf.distribute needs; on one device neither gains anything on a CPU.
-    model.compile(optimizer(options, steps), jit_compile=False, steps_per_execution=1)
+    width = getattr(getattr(model.network, "config", None), "d_model", None)
+    model.compile(optimizer(options, steps, width), jit_compile=False, steps_per_execution=1)
     model.optimizer.build(model.network.trainable_variables)
     return model
 

@@ -23,6 +23,7 @@ class Trainable(keras.Model):
     def __init__(self, network, task, clip_norm: float | None = None):
         super().__init__(autocast=False, name="trainable")
         self.network, self.task, self.clip_norm = network, task, clip_norm
+        task.prepare_network(network)
         self.loss_metric = keras.metrics.Mean("loss")
         self.bad_steps = keras.metrics.Sum("bad_steps")
         self.task_metrics = task.metrics(network)
@@ -86,10 +87,12 @@ class Trainable(keras.Model):
             found |= metric.result()
         return found
 
-    def _object_losses(self, inputs, targets, training):
+    def _object_losses(self, inputs, targets, weight, training):
+        """Give outputs, the loss of every object, and the network's own penalty, a scalar."""
         outputs = self.network(inputs, training=training)
-        objects = self.task.loss(self.network, outputs, targets)
-        return outputs, objects
+        objects = self.task.loss(self.network, outputs, targets | {"sample_weight": weight})
+        penalty = sum((tf.reduce_sum(item) for item in self.network.losses), tf.constant(0.0))
+        return outputs, objects, penalty
 
     def train_step(self, data):
         """Take one step on a batch ``(inputs, targets, sample_weight)``; see `_guarded`."""
@@ -98,10 +101,9 @@ class Trainable(keras.Model):
         variables, running = self.network.trainable_variables, self._running()
         before = [tf.convert_to_tensor(variable.value) for variable in running]
         with tf.GradientTape() as tape:
-            outputs, objects = self._object_losses(inputs, targets, True)
+            outputs, objects, penalty = self._object_losses(inputs, targets, weight, True)
             # Replicas hold equally many objects, so the mean of their means is the global mean.
             loss = tf.reduce_mean(objects * weight)
-            penalty = sum((tf.reduce_sum(item) for item in self.network.losses), tf.constant(0.0))
             scaled = (loss + penalty) / replicas
         gradients = tape.gradient(scaled, [variable.value for variable in variables], unconnected_gradients="zero")
         gradients, bad = self._guarded(scaled, gradients)
@@ -111,6 +113,7 @@ class Trainable(keras.Model):
             gradients = self._clipped(gradients)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         good = tf.cast(bad == 0, tf.float32)
+        objects = objects + penalty
         self.loss_metric.update_state(tf.where(tf.math.is_finite(objects), objects, 0.0), weight * good)
         # Summed over the replicas; the share keeps it a count of steps.
         self.bad_steps.update_state((1.0 - good) / replicas)
@@ -156,8 +159,8 @@ class Trainable(keras.Model):
     def test_step(self, data):
         """Update the metrics on a batch ``(inputs, targets, sample_weight)``."""
         inputs, targets, weight = data
-        outputs, objects = self._object_losses(inputs, targets, False)
-        self.loss_metric.update_state(objects, weight)
+        outputs, objects, penalty = self._object_losses(inputs, targets, weight, False)
+        self.loss_metric.update_state(objects + penalty, weight)
         for metric in self.task_metrics:
             metric.update_state(targets, outputs, weight)
         return self.get_metrics_result()

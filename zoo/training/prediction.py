@@ -163,9 +163,9 @@ def predict(run, data, *, source: str | None = None, day: float = float("inf"), 
     Returns
     -------
     pandas.DataFrame
-        One row an object in input order: ``object_id``, ``predicted_class``, one ``p_<class>`` a class, one
-        ``node_<name>`` a node where the loss was hierarchical, ``observations`` and ``reason`` (empty, or why there
-        is no prediction).
+        One row an object in input order: ``object_id``, ``predicted_class`` and one ``p_<class>`` a class, with one
+        ``node_<name>`` a node where the loss was hierarchical, or what the task gives instead; ``observations`` and
+        ``reason`` (empty, or why there is no prediction).
 
     Raises
     ------
@@ -260,8 +260,9 @@ def _table(ids, values, observations, columns, run):
     finite = np.isfinite(values).all(axis=1)
     values[~finite] = np.nan
     table = pd.DataFrame({"object_id": list(ids)})
-    table["predicted_class"] = None
-    if len(table):
+    if run.task.labelled:
+        table["predicted_class"] = None
+    if len(table) and run.task.labelled:
         classes = np.array(run.bundle.spec.classes, object)
         best = np.where(finite, np.nan_to_num(values[:, : len(classes)]).argmax(axis=1), 0)
         table["predicted_class"] = np.where(finite, classes[best], None)

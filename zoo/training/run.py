@@ -93,7 +93,7 @@ class Run:
 
     def plot(self) -> Path:
         """Redraw the report from its files, without the model; gives the path of its index."""
-        from zoo.reports.classify import write_report
+        from zoo.training.evaluation import write_report
 
         return write_report(self.path)
 

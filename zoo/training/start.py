@@ -24,7 +24,7 @@ def start(settled: Resolved, directory, spec, splits, parent: Path | None = None
     write_config(path, settled, fingerprints(spec, splits))
     rows = ["split,class,count"]
     for name, examples in splits.items():
-        counts = np.bincount(examples.labels, minlength=len(spec.classes))
+        counts = np.bincount(examples.labels[examples.labels >= 0], minlength=len(spec.classes))
         rows += [f'{name},"{label}",{count}' for label, count in zip(spec.classes, counts, strict=True)]
     files.write_text(path / "class_composition.csv", "\n".join(rows) + "\n")
     files.write_text(path / "objects.csv", _objects(directory, options.fold, splits))

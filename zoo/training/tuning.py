@@ -53,6 +53,9 @@ def _oracle(tuner: str, trials: int, epochs: int, seed: int, hyperparameters, mo
         "hyperparameters": hyperparameters,
         "allow_new_entries": False,
         "tune_new_entries": False,
+        # Values that do not fit together, such as heads that do not divide the width, end no search, however many
+        # come in a row.
+        "max_consecutive_failed_trials": max(trials, 3),
         "seed": seed,
     }
     if tuner == "random":

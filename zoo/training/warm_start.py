@@ -44,7 +44,7 @@ def initialise(network, sources, reset) -> list[str]:
     Raises
     ------
     DataError
-        If a source gives no array at all.
+        If a source gives no array at all, or a part that was named has other sizes.
     """
     _check_parts(network, reset, "--reset")
     ours, lines = _by_path(network), []
@@ -56,6 +56,8 @@ def initialise(network, sources, reset) -> list[str]:
             raise UsageError(f"--init-from: an ensemble; name one of its members, {run}/members/*. Received: {source}")
         other = bundles.load_network(run / "bundle")
         theirs = _by_path(other)
+        if part:
+            _check_heads(network, other, part, run)
         foreign = _foreign(network, other)
         loaded, left = 0, []
         for path, variable in ours.items():
@@ -69,6 +71,12 @@ def initialise(network, sources, reset) -> list[str]:
             if path in theirs and tuple(theirs[path].shape) == tuple(variable.shape):
                 variable.assign(theirs[path])
                 loaded += 1
+            elif part and path in theirs:
+                raise DataError(
+                    f"--init-from: the part {part!r} of {run} has other sizes than this network's: {path}. Set the "
+                    f"model's options to those of the run. Valid: {tuple(variable.shape)}. "
+                    f"Received: {tuple(theirs[path].shape)}"
+                )
             else:
                 left.append(path)
         if not loaded:
@@ -79,6 +87,16 @@ def initialise(network, sources, reset) -> list[str]:
         rest = f"; not loaded (absent, of another shape, or of other classes, bands or columns): {', '.join(left)}"
         lines.append(f"{source}: {loaded} of {loaded + len(left)} arrays loaded{rest if left else ''}")
     return lines
+
+
+def _check_heads(network, other, part: str, run: Path) -> None:
+    """Refuse a part whose heads are of another number: its arrays fit and would compute something else."""
+    ours, theirs = (getattr(item.parts_of_model().get(part), "settings", {}) for item in (network, other))
+    if ours.get("num_heads") != theirs.get("num_heads") and theirs:
+        raise DataError(
+            f"--init-from: the part {part!r} of {run} has another number of heads than this network's. "
+            f"Valid: {ours.get('num_heads')}. Received: {theirs.get('num_heads')}"
+        )
 
 
 def _source(network, source: str) -> tuple[str | None, Path]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 import numpy as np
 import pytest
 
 from tfrecords.errors import UsageError
 from zoo.optimizers.adam import Adam
-from zoo.optimizers.build import Schedule, optimizer
+from zoo.optimizers.build import Adjustable, Schedule, optimizer
 from zoo.training.config import OPTIMIZERS, RunConfig
 
 
@@ -96,3 +98,15 @@ def test_a_rate_that_falls_every_so_many_steps():
 def test_an_unknown_optimizer_is_a_usage_error():
     with pytest.raises(UsageError, match="Closest: adam.*Received: 'adan'"):
         RunConfig(optimizer="adan")
+
+
+def test_the_adjustable_rate_is_the_published_formula():
+    schedule = Adjustable(128, 1e4, 10.0, -1.5)
+    for step in (0, 1, 5, 9, 10, 11, 1000):
+        expected = (128 * 1e4) ** -0.5 * min(step**-0.5 if step else math.inf, step * 10.0**-1.5)
+        assert float(schedule(step)) == pytest.approx(expected, rel=1e-5)
+    assert float(schedule(10)) == pytest.approx(2.8e-4, rel=0.01), "the peak, as published"
+    run = RunConfig(schedule="adjustable", adjustable_scale=1e5)
+    assert float(optimizer(run, 10, 64).learning_rate) == 0.0
+    with pytest.raises(UsageError, match="d_model"):
+        optimizer(run, 10)
