@@ -60,7 +60,7 @@ def rates(data: Path) -> tuple[list[float], list[float]]:
     import tensorflow as tf
 
     from zoo.inputs import pipeline
-    from zoo.inputs.data import build_stage
+    from zoo.inputs.spec import build_stage
     from zoo.tasks import base
     from zoo.training import loop
     from zoo.training.bundle import Bundle

@@ -30,7 +30,7 @@ from torch_light_curve_models import EXPECTED, TWINS, trained_weights  # noqa: E
 
 from tfrecords.errors import UsageError  # noqa: E402
 from zoo import registry, views  # noqa: E402
-from zoo.inputs.data import Column, DataSpec  # noqa: E402
+from zoo.inputs.spec import Column, DataSpec  # noqa: E402
 from zoo.optimizers.adam import Adam  # noqa: E402
 from zoo.tasks import base  # noqa: E402
 from zoo.training.config import RunConfig  # noqa: E402

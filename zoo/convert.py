@@ -140,7 +140,7 @@ def convert(weights, config, model: str, out, *, survey: str = "unknown", zero_p
     import dataclasses
 
     from zoo.inputs.config import InputConfig
-    from zoo.inputs.data import Column, DataSpec
+    from zoo.inputs.spec import Column, DataSpec
     from zoo.taxonomies.tree import of_nodes
     from zoo.training import bundle as bundles
     from zoo.training import files

@@ -12,6 +12,7 @@ import numpy as np
 from tests.cases.variants import Example
 from tfrecords.reader import RecordDirectory
 from zoo.inputs import data, pipeline
+from zoo.inputs import spec as specs
 from zoo.tasks import base
 from zoo.training.bundle import Bundle
 from zoo.training.loop import fit_tables
@@ -35,12 +36,12 @@ class Workbench:
         self.settled = resolve(example.model, data=str(records), **example.hparams, **options)
         self.directory = RecordDirectory(records)
         parts = self.settled.hparams.parts()
-        self.spec = data.describe(
+        self.spec = specs.describe(
             self.directory, parts, self.settled.inputs, self.settled.selection, self.settled.run.taxonomy
         )
         self.examples = data.Examples(self.directory, np.arange(len(self.directory)), self.spec)
         entry, names = example.entry, self.spec.record_static
-        self.stage = data.build_stage(self.spec, entry.view, parts, self.settled.inputs, names)
+        self.stage = specs.build_stage(self.spec, entry.view, parts, self.settled.inputs, names)
         self.task = base.create(entry.task, self.spec, self.settled.run)
         self.task.prepare(np.bincount(self.examples.labels, minlength=len(self.spec.classes)))
         hparams = dataclasses.asdict(self.settled.hparams)

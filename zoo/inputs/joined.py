@@ -9,7 +9,8 @@ import numpy as np
 
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory
-from zoo.inputs.data import Examples, check_compatible
+from zoo.inputs.data import Examples
+from zoo.inputs.spec import check_compatible
 
 
 class Joined:

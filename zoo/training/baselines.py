@@ -19,6 +19,7 @@ from tfrecords import command
 from tfrecords.errors import DataError, UsageError
 from tfrecords.times import reference_time
 from zoo.inputs import data
+from zoo.inputs import spec as specs
 from zoo.registry import unknown
 from zoo.training import files
 from zoo.training.evaluation import CLASS_WEIGHTS, DAYS
@@ -138,7 +139,7 @@ def _open(settled, preset: str):
     path = Path(settled.run.data) if settled.run.data else sample_directory()
     directory = RecordDirectory(path)
     try:
-        spec = data.describe(directory, PRESETS[preset], settled.inputs, settled.selection)
+        spec = specs.describe(directory, PRESETS[preset], settled.inputs, settled.selection)
     except DataError as error:
         raise DataError(f"trees need computed features: python -m data_tools.features {path}; {error}") from None
     spec, splits = data.splits(directory, spec, settled.selection, settled.run.fold, settled.run.seed)

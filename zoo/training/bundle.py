@@ -11,7 +11,7 @@ from typing import Any
 from tfrecords.errors import DataError
 from zoo import __version__, registry
 from zoo.inputs.config import InputConfig
-from zoo.inputs.data import DataSpec
+from zoo.inputs.spec import DataSpec
 from zoo.training import files
 
 FORMAT = 1

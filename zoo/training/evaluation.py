@@ -117,8 +117,9 @@ def _objects(run: Run, data, split: str):
     """Give the labelled objects of a split of the run's data or of another directory."""
     from tfrecords.reader import RecordDirectory
     from zoo.inputs.config import SelectionConfig
-    from zoo.inputs.data import Examples, check_compatible, wanted
+    from zoo.inputs.data import Examples, wanted
     from zoo.inputs.detections import detected
+    from zoo.inputs.spec import check_compatible
     from zoo.training.loop import sample_directory
 
     own = data is None

@@ -98,11 +98,12 @@ def open_data(settled: Resolved):
     Returns
     -------
     directory : tfrecords.reader.RecordDirectory
-    spec : zoo.inputs.data.DataSpec
+    spec : zoo.inputs.spec.DataSpec
     splits : dict of str to zoo.inputs.data.Examples
     """
     from tfrecords.reader import RecordDirectory
     from zoo.inputs import data, joined
+    from zoo.inputs import spec as specs
     from zoo.tasks import base
 
     labelled = base.kind(registry.get(settled.model).task).labelled
@@ -110,7 +111,7 @@ def open_data(settled: Resolved):
     if not path.is_dir():
         raise UsageError(f"--data must be a directory of records. Received: {path}")
     directory = RecordDirectory(path)
-    spec = data.describe(directory, settled.hparams.parts(), settled.inputs, settled.selection, settled.run.taxonomy)
+    spec = specs.describe(directory, settled.hparams.parts(), settled.inputs, settled.selection, settled.run.taxonomy)
     spec, splits = data.splits(directory, spec, settled.selection, settled.run.fold, settled.run.seed,
                                settled.inputs, settled.run.target_group, labelled)  # fmt: skip
     if settled.run.extra_data:
@@ -220,8 +221,8 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
         )
     if task.labelled:
         task.prepare(start.class_counts(train.labels, spec, options.sampling))
-    from zoo.inputs.data import build_stage
     from zoo.inputs.pipeline import evaluation
+    from zoo.inputs.spec import build_stage
 
     stage = build_stage(spec, entry.view, bundle.config.parts(), settled.inputs, spec.record_static)
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if options.mixed_precision == "bfloat16" else "float32")

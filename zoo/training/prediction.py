@@ -10,7 +10,7 @@ import numpy as np
 
 from tfrecords import command
 from tfrecords.errors import UsageError
-from zoo.inputs.data import check_compatible
+from zoo.inputs.spec import check_compatible
 
 BATCH = 256
 

@@ -68,7 +68,7 @@ class Run:
 
     def stage(self, static_names):
         """Give stage 1 for records whose static columns have the names ``static_names``."""
-        from zoo.inputs.data import build_stage
+        from zoo.inputs.spec import build_stage
 
         bundle = self.bundle
         return build_stage(bundle.spec, bundle.entry.view, bundle.config.parts(), bundle.inputs, static_names)

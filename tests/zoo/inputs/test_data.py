@@ -11,8 +11,9 @@ from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory
 from tfrecords.sample import sample_path
 from zoo.inputs import data, labels
+from zoo.inputs import spec as specs
 from zoo.inputs.config import InputConfig, SelectionConfig
-from zoo.inputs.data import DataSpec
+from zoo.inputs.spec import DataSpec
 
 PARTS = ("light_curve", "static")
 
@@ -25,7 +26,7 @@ def directory(records):
 
 def _split(directory, fold=0, seed=0, inputs=None, **selection):
     config = SelectionConfig(**selection)
-    spec = data.describe(directory, PARTS, inputs or InputConfig(), config)
+    spec = specs.describe(directory, PARTS, inputs or InputConfig(), config)
     return data.splits(directory, spec, config, fold, seed)
 
 
@@ -131,14 +132,14 @@ def test_the_description_survives_json(directory):
     import json
 
     config = InputConfig()
-    spec = data.describe(directory, (*PARTS, "features"), config, SelectionConfig())
+    spec = specs.describe(directory, (*PARTS, "features"), config, SelectionConfig())
     assert spec.feature_days == (8.0, 128.0, np.inf)
     assert DataSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
 
 
 def test_data_of_another_survey_are_refused(directory):
     spec, _ = _split(directory)
-    data.check_compatible(spec, directory.info, "here")
+    specs.check_compatible(spec, directory.info, "here")
     other = {
         "survey": {"survey": "ztf"},
         "band table": {"bands": directory.info.bands[::-1]},
@@ -147,18 +148,18 @@ def test_data_of_another_survey_are_refused(directory):
     }
     for what, change in other.items():
         with pytest.raises(DataError, match=f"here: .*{what}.*Received"):
-            data.check_compatible(spec, dataclasses.replace(directory.info, **change), "here")
+            specs.check_compatible(spec, dataclasses.replace(directory.info, **change), "here")
 
 
 def test_a_missing_feature_group_lists_those_there_are(directory):
     with pytest.raises(DataError, match="features, gp_grid. Received: 'nothing'"):
-        data.describe(directory, ("features",), InputConfig(feature_group="nothing"), SelectionConfig())
+        specs.describe(directory, ("features",), InputConfig(feature_group="nothing"), SelectionConfig())
 
 
 def test_a_missing_group_is_named_with_its_command():
     config = InputConfig(feature_group="gp_grid")
     with pytest.raises(DataError, match="python -m data_tools.gp_grid DIR makes it. Valid: none. Received: 'gp_grid'"):
-        data.describe(RecordDirectory(sample_path()), ("features",), config, SelectionConfig())
+        specs.describe(RecordDirectory(sample_path()), ("features",), config, SelectionConfig())
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory
 from zoo.inputs import data, pipeline
+from zoo.inputs import spec as specs
 from zoo.inputs.config import InputConfig, SelectionConfig
 from zoo.inputs.joined import Joined, extra
 from zoo.training import loop
@@ -21,7 +22,7 @@ PARTS = ("light_curve", "static", "features")
 def train(records):
     """The training split of fold 1."""
     directory = RecordDirectory(records)
-    spec = data.describe(directory, PARTS, InputConfig(), SelectionConfig())
+    spec = specs.describe(directory, PARTS, InputConfig(), SelectionConfig())
     return data.splits(directory, spec, SelectionConfig(), 1, 0)[1]["train"]
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tests.zoo.inputs import ragged
 from tfrecords.reader import RecordDirectory
 from zoo.inputs import data, pipeline
+from zoo.inputs import spec as specs
 from zoo.inputs.config import InputConfig, SelectionConfig
 from zoo.inputs.plan import TrainingStream
 from zoo.training.loop import sample_directory
@@ -30,8 +31,8 @@ def make(sample):
 
     def make(count=70, view="packed_by_band", directory=sample, parts=PARTS, **options):
         config = InputConfig(**options)
-        spec = data.describe(directory, parts, config, SelectionConfig())
-        stage = data.build_stage(spec, view, parts, config, spec.record_static)
+        spec = specs.describe(directory, parts, config, SelectionConfig())
+        stage = specs.build_stage(spec, view, parts, config, spec.record_static)
         return data.Examples(directory, np.arange(min(count, len(directory))), spec), stage
 
     return make

@@ -12,6 +12,7 @@ from tests.conftest import ROOT
 from tfrecords.errors import UsageError
 from tfrecords.reader import RecordDirectory
 from zoo.inputs import data, pipeline, sky
+from zoo.inputs import spec as specs
 from zoo.inputs.config import InputConfig, SelectionConfig
 
 ANGLES = ("galactic_longitude", "galactic_latitude", "ecliptic_longitude", "ecliptic_latitude")
@@ -72,11 +73,11 @@ def directory(tmp_path_factory):
 
 def test_the_model_gets_columns_that_records_lack(directory):
     inputs = InputConfig(derived_static=["galactic_latitude", "mw_plane_flag"], static_columns=["mwebv"])
-    spec = data.describe(directory, ("static",), inputs, SelectionConfig())
+    spec = specs.describe(directory, ("static",), inputs, SelectionConfig())
     assert spec.model_info().static == ("mwebv", "galactic_latitude", "mw_plane_flag")
     assert spec.raw_static == ("mwebv", "ra", "decl")
     assert "cadence" in spec.static[1].caution and not spec.static[0].caution
-    assert data.DataSpec.from_dict(spec.to_dict()) == spec
+    assert specs.DataSpec.from_dict(spec.to_dict()) == spec
     examples = data.Examples(directory, np.arange(12), spec)
     records = [directory.record(number).static for number in range(12)]
     table = {column.name: [row[place] for row in records]
@@ -84,11 +85,11 @@ def test_the_model_gets_columns_that_records_lack(directory):
     latitude = SkyCoord(table["ra"], table["decl"], unit="deg").galactic.b.deg
     expected = np.stack([table["mwebv"], latitude, np.abs(latitude) < 15], axis=1)
     np.testing.assert_allclose(examples.static_values(100, 0), expected, rtol=0, atol=2e-5)
-    stage = data.build_stage(spec, "packed", ("static",), inputs, spec.record_static)
+    stage = specs.build_stage(spec, "packed", ("static",), inputs, spec.record_static)
     batch, targets, _ = next(iter(pipeline.evaluation(examples, stage, 12)[0]))
     np.testing.assert_array_equal(batch["static"], examples.static_at(targets["position"].numpy()))
     # The exported model takes the raw columns in an order of its own.
-    raw = data.build_stage(spec, "packed", ("static",), inputs, spec.raw_static)
+    raw = specs.build_stage(spec, "packed", ("static",), inputs, spec.raw_static)
     curves, _ = stage.parse(tf.constant(examples.serialized(np.arange(12))))
     values = tf.constant(np.stack([table[name] for name in spec.raw_static], axis=1), tf.float32)
     again = raw.tensors(raw.prepare(curves, values, tf.zeros([12, 0, 0])))["static"]
@@ -105,4 +106,4 @@ def test_the_model_gets_columns_that_records_lack(directory):
 )
 def test_wrong_names_are_said(directory, options, message):
     with pytest.raises(UsageError, match=message):
-        data.describe(directory, ("static",), InputConfig(**options), SelectionConfig())
+        specs.describe(directory, ("static",), InputConfig(**options), SelectionConfig())

@@ -10,6 +10,7 @@ from tests.zoo.inputs import ragged
 from tfrecords.reader import RecordDirectory
 from tfrecords.schema import decode
 from zoo.inputs import augment, data, transforms
+from zoo.inputs import spec as specs
 from zoo.inputs.config import InputConfig, SelectionConfig
 from zoo.inputs.stage import Stage
 from zoo.inputs.transforms import DETECTED, SATURATED
@@ -96,7 +97,7 @@ def test_features_of_a_shortened_light_curve_are_those_of_its_last_day():
 
 def test_splits_leave_out_objects_without_a_detection(records):
     directory, inputs = RecordDirectory(records), InputConfig(require_detection=True)
-    spec = data.describe(directory, ("light_curve",), inputs, SelectionConfig())
+    spec = specs.describe(directory, ("light_curve",), inputs, SelectionConfig())
     _, every = data.splits(directory, spec, SelectionConfig(), 0, 0)
     _, some = data.splits(directory, spec, SelectionConfig(), 0, 0, inputs)
     lost = 0

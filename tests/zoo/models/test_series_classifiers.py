@@ -9,7 +9,7 @@ from keras import ops
 from tfrecords.errors import DataError
 from zoo import registry
 from zoo.inputs.config import InputConfig
-from zoo.inputs.data import DataSpec
+from zoo.inputs.spec import DataSpec
 from zoo.training import bundle as bundles
 from zoo.training import warm_start
 

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 from tfrecords.errors import UsageError
-from zoo.inputs.data import DataSpec
+from zoo.inputs.spec import DataSpec
 from zoo.tasks import base
 from zoo.training.config import RunConfig
 

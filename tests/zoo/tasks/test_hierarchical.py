@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfrecords.errors import DataError, UsageError
-from zoo.inputs.data import DataSpec
+from zoo.inputs.spec import DataSpec
 from zoo.losses import hierarchical
 from zoo.losses.classification import crossentropy
 from zoo.tasks import base

@@ -8,7 +8,7 @@ import pytest
 import zoo
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory
-from zoo.inputs import data
+from zoo.inputs import spec as specs
 from zoo.inputs.config import InputConfig, SelectionConfig
 from zoo.taxonomies import tree as trees
 
@@ -57,10 +57,10 @@ def test_what_is_derived_agrees_with_walks_through_the_tree(name):
 
 def test_plasticc_holds_the_native_classes_of_the_records(records):
     directory = RecordDirectory(records)
-    spec = data.describe(directory, (), InputConfig(), SelectionConfig(), "plasticc")
+    spec = specs.describe(directory, (), InputConfig(), SelectionConfig(), "plasticc")
     assert set(spec.places) == set(trees.load("plasticc").leaves)
     assert [spec.nodes[place] for place in spec.places] == list(spec.classes)
-    assert data.DataSpec.from_dict(spec.to_dict()) == spec
+    assert specs.DataSpec.from_dict(spec.to_dict()) == spec
     assert spec.model_info().outputs == trees.load("plasticc").nodes
     assert spec.model_info().classes == spec.classes
 
@@ -68,9 +68,9 @@ def test_plasticc_holds_the_native_classes_of_the_records(records):
 def test_a_class_outside_the_tree_is_named_with_the_closest(records):
     directory = RecordDirectory(records)
     with pytest.raises(UsageError, match="elasticc: .*Received: 'Mira'"):
-        data.describe(directory, (), InputConfig(), SelectionConfig(), "elasticc")
+        specs.describe(directory, (), InputConfig(), SelectionConfig(), "elasticc")
     some = SelectionConfig(classes=["SNIbc", "RRL", "AGN"])
-    spec = data.describe(directory, (), InputConfig(), some, "elasticc")
+    spec = specs.describe(directory, (), InputConfig(), some, "elasticc")
     assert [spec.nodes[place] for place in spec.places] == ["SNIb/c", "RR Lyrae", "AGN"]
     with pytest.raises(UsageError, match="Closest: SNIa"):
         trees.load("elasticc").index("SN Ia")
@@ -80,7 +80,7 @@ def test_two_classes_cannot_be_one_node(records, write):
     path = write("tree: {All: [A, B]}\naliases: {A: [AGN, TDE], B: [KN]}")
     some = SelectionConfig(classes=["AGN", "TDE"])
     with pytest.raises(UsageError, match="one node, 'A'.*'AGN' and 'TDE'"):
-        data.describe(RecordDirectory(records), (), InputConfig(), some, path)
+        specs.describe(RecordDirectory(records), (), InputConfig(), some, path)
 
 
 def test_classes_share_the_leaves(write):

@@ -110,7 +110,7 @@ def test_what_is_held_out_depends_on_the_object_alone():
 
 def test_the_noiseless_twin_is_the_target(toys):
     from zoo.inputs import pipeline
-    from zoo.inputs.data import build_stage
+    from zoo.inputs.spec import build_stage
 
     options = SMALL | {"mapping": "denoise", "drop_fraction": 0.5}
     settled = resolve("transformer_autoencoder", data=str(toys[True]), **options)
