@@ -93,10 +93,6 @@ class ModelInfo:
         return cls(**{key: tuple(value) for key, value in values.items()})
 
 
-GOLDEN = {"hierarchical": ["zoo.losses.hierarchical_parity:check_loss"]}
-"""Handlers of golden cases of what belongs to no family, as a family's ``config.py`` names its own."""
-
-
 @cache
 def _configs() -> dict[str, Any]:
     families = [module.name for module in pkgutil.iter_modules(zoo.models.__path__) if module.ispkg]
@@ -110,7 +106,8 @@ GOLDEN = {
         "zoo.metrics.parity:check_metrics",
         "zoo.layers.parity:check_images",
         "zoo.layers.parity:check_layers",
-    ]
+    ],
+    "hierarchical": ["zoo.losses.hierarchical_parity:check_loss"],
 }
 """Handlers of golden cases of building blocks, which belong to no family."""
 
