@@ -11,7 +11,7 @@ from zoo import registry
 from zoo.tasks.base import TASKS
 from zoo.views import VIEWS
 
-INFO = registry.ModelInfo(("a", "b"), ("g", "r"), ("x",))
+INFO = registry.ModelInfo(("a", "b"), tuple("ugrizY"), ("x",))
 
 
 def test_names_match_shell_patterns():
@@ -35,7 +35,7 @@ def test_every_entry_is_whole(name):
     assert issubclass(registry.load(entry.model), __import__("keras").Model)
     if entry.importer:
         assert callable(registry.load(entry.importer))
-    documented = entry.config.__doc__
+    documented = "".join(kind.__doc__ or "" for kind in entry.config.__mro__)
     for field in dataclasses.fields(entry.config):
         assert field.name in documented, f"{field.name} is not documented"
 

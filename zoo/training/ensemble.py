@@ -62,7 +62,7 @@ def run(settled, path: Path | None, quiet: bool) -> Run:
     from zoo.training import loop, start
 
     options = settled.run
-    if not base.kind(registry.get(settled.model).task).labelled:
+    if not base.find(registry.get(settled.model).task, options.loss).labelled:
         raise UsageError(
             f"--members averages probabilities, and {settled.model} gives none. Received: {options.members}"
         )

@@ -106,7 +106,7 @@ def open_data(settled: Resolved):
     from zoo.inputs import spec as specs
     from zoo.tasks import base
 
-    labelled = base.kind(registry.get(settled.model).task).labelled
+    labelled = base.find(registry.get(settled.model).task, settled.run.loss).labelled
     path = Path(settled.run.data) if settled.run.data else sample_directory()
     if not path.is_dir():
         raise UsageError(f"--data must be a directory of records. Received: {path}")

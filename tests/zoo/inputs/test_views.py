@@ -57,7 +57,7 @@ def test_no_observation_gives_one_masked_slot(name):
     empty = ragged.to_curves([{key: value[:0] for key, value in ragged.make_objects(0)[0].items()}] * 2)
     info = ModelInfo(bands=tuple("abcd"))
     view = build.build(name, empty, ragged.BANDS, InputConfig())
-    example = views.example(name, ("light_curve",), info)
+    example = views.example(name, ("light_curve",), info, step=1)
     assert {key: (tuple(value.shape), value.dtype.name) for key, value in view.items()} == {
         key: (value.shape, value.dtype.name) for key, value in example.items()
     }
