@@ -116,7 +116,7 @@ def _endpoints(run: Run) -> dict:
 
     def classes():
         return {
-            "classes": tf.constant(spec.classes),
+            "classes": tf.constant(spec.classes, tf.string),
             "bands": tf.constant(spec.bands),
             "static": tf.constant(spec.raw_static, tf.string),
             **({"nodes": tf.constant(spec.nodes), "parents": tf.constant(spec.parents)} if spec.nodes else {}),

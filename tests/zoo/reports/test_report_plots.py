@@ -54,7 +54,7 @@ def test_activation_figure_shows_the_true_class_and_steps_behind_the_grid(grid):
     figure = activation.activation_figure(rows, ODD, truth=ODD[3], title="title", flux_unit="Jy")
     pixels(figure)
     found = words(figure)
-    assert f"{ODD[3]} (true)" in found and "interpolated flux (Jy)" in found and ("no grid" in found) != grid
+    assert f"{ODD[3]} (true)" in found and "interpolated flux\n(Jy)" in found and ("no grid" in found) != grid
     points = [line for line in figure.axes[1].get_lines() if line.get_linestyle() == "None"]
     assert {len(line.get_xdata()) for line in points} == ({2} if grid else {12})
 

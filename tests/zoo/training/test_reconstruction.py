@@ -138,9 +138,9 @@ def test_labelled_objects_are_taken_whatever_their_number(records):
     directory, _, splits = open_data(settled)
     assert isinstance(directory, RecordDirectory)
     assert sum(map(len, splits.values())) == len(directory)
-    settled = resolve("transformer_autoencoder", data=str(records), classes=["90"], **SMALL)
+    settled = resolve("transformer_autoencoder", data=str(records), classes=["SNIa"], **SMALL)
     _, spec, splits = open_data(settled)
-    assert spec.classes == ("90",) and set(splits["train"].labels) == {0}
+    assert spec.classes == ("SNIa",) and set(splits["train"].labels) == {0}
 
 
 @pytest.mark.parametrize(

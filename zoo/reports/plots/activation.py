@@ -39,7 +39,7 @@ def activation_figure(
     on_grid = np.isfinite(flux).any(axis=1)
     for index, band in enumerate(bands):
         upper.plot(step[on_grid], flux[on_grid, index], color=band_look(band, index)[0], label=plain(band))
-    upper.set_ylabel(f"interpolated flux ({flux_unit})" if flux_unit else "interpolated flux")
+    upper.set_ylabel(f"interpolated flux\n({flux_unit})" if flux_unit else "interpolated flux")
     if not on_grid.any():
         upper.annotate("no grid", (0.5, 0.5), xycoords="axes fraction", ha="center", color="#777777")
     values = rows[[f"a_{name}" for name in classes]].to_numpy(np.float64)

@@ -52,7 +52,7 @@ def light_curve_figure(
 ) -> Figure:
     """Draw flux against time above and the probabilities of the top classes against the day below.
 
-    Where there are ``steps``, what the model said at every step stands between the two, on the axis of the flux.
+    Where there are ``steps``, what the model said at every step stands between the two.
 
     Parameters
     ----------
@@ -74,8 +74,7 @@ def light_curve_figure(
     _flux(upper, rows)
     for axes in middle:
         _steps(axes, steps, str(predictions["class"].iloc[0]) if len(predictions) else "")
-        axes.set_xlim(upper.get_xlim())
-        axes.set_xlabel("days from the reference time, at each of them what was known of the curve then")
+        axes.set_xlabel("steps of the model, days from the reference time")
         axes.set_ylabel("probability")
     upper.set_ylabel(f"flux ({flux_unit})" if flux_unit else "flux")
     upper.set_xlabel("days from the reference time")
