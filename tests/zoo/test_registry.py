@@ -42,7 +42,8 @@ def test_every_entry_is_whole(name):
 
 @pytest.mark.parametrize("name", registry.list_models())
 def test_defaults_can_be_built(name):
-    columns = {"static": ("hostgal_photoz", "hostgal_photoz_err"), "features": ("f_g", "f_r"), "feature_days": (1.0,)}
+    features = tuple(f"f_{band}" for band in "ugrizY")
+    columns = {"static": ("hostgal_photoz", "hostgal_photoz_err"), "features": features, "feature_days": (1.0,)}
     network = registry.create(name, dataclasses.replace(INFO, **columns))
     assert network.built and network.count_params() > 0
 

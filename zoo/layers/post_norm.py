@@ -80,6 +80,9 @@ class Attention(keras.layers.Layer):
     def scores(self, query, keys, bias):
         """Give the attention weights (batch, head, query, key) of projected queries, (batch, token, width)."""
         scores = ops.matmul(self.split(query), ops.transpose(self.split(keys), (0, 1, 3, 2)))
+        if scores.shape[-1] == 1:
+            # Keras warns of a softmax over one number, as the first row of a roll-out has it.
+            return ops.ones_like(scores)
         return ops.softmax(scores if bias is None else scores + bias, axis=-1)
 
     def attend(self, query, keys, values, bias=None):
