@@ -8,7 +8,7 @@ from typing import Any
 
 from tfrecords.errors import DataError, UsageError
 
-RESERVED = ("summary", "paper", "base")
+RESERVED = ("summary", "paper", "base", "models")
 """Keys of a preset that describe it; all others are options of a run."""
 
 
@@ -62,14 +62,28 @@ def preset(family_name: str, name: str | None) -> tuple[str, dict[str, Any]]:
             f"Valid: {', '.join(table)}, or a YAML file. Received: {name!r}"
         )
     options: dict[str, Any] = {}
+    for step in reversed(_chain(family_name, table, key)):
+        options |= {k: v for k, v in (table[step] or {}).items() if k not in RESERVED}
+    return key, options
+
+
+def _chain(family_name: str, table: dict[str, Any], key: str) -> list[str]:
+    """Give a preset, its base, the base of that and so on."""
     chain = [key]
     while (base := (table[chain[-1]] or {}).get("base")) is not None:
         if base not in table or base in chain:
             raise DataError(f"hparams/{family_name}.yaml: preset {chain[-1]!r}: bad base {base!r}")
         chain.append(base)
-    for step in reversed(chain):
-        options |= {k: v for k, v in (table[step] or {}).items() if k not in RESERVED}
-    return key, options
+    return chain
+
+
+def models(family_name: str, name: str) -> list[str]:
+    """Give the models of a family that a preset is for, by itself or by its base; empty for all of them."""
+    table = presets(family_name)
+    if name not in table:
+        return []
+    stated = [(table[step] or {}).get("models") for step in _chain(family_name, table, name)]
+    return next((list(item) for item in stated if item), [])
 
 
 def from_file(path: Path) -> dict[str, Any]:

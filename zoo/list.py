@@ -29,6 +29,7 @@ def main(argv: Sequence[str]) -> int:
         presets = {
             key: {item: values[item] for item in ("summary", "paper") if item in values}
             for key, values in hparams.presets(entry.family).items()
+            if name in (hparams.models(entry.family, key) or [name])
         }
         row = {"name": name, "task": entry.task, "view": entry.view, "summary": entry.summary}
         rows.append(row | {"paper": entry.paper, "presets": presets})

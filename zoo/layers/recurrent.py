@@ -23,15 +23,16 @@ class RecurrentEncoder(keras.layers.Layer):
     """
 
     def __init__(self, cell, units, layers, **kwargs):
-        # bfloat16 would round the days of the first layer, and the states that sum up over hundreds of rows.
-        kwargs["dtype"] = "float32"
+        # Keras would cast times to bfloat16 on the way in.
         super().__init__(autocast=False, **kwargs)
         if cell not in CELLS:
             raise ValueError(f"Unknown recurrent cell. Valid: {', '.join(CELLS)}. Received: {cell!r}")
         self.settings = {"cell": cell, "units": units, "layers": layers}
+        # The first layer sees days, which bfloat16 would round.
+        policies = ["float32"] + [self.dtype_policy] * (layers - 1)
         self.stack = [
-            CELLS[cell](units, return_sequences=place < layers - 1, dtype="float32", name=f"{cell}_{place}")
-            for place in range(layers)
+            CELLS[cell](units, return_sequences=place < layers - 1, dtype=policy, name=f"{cell}_{place}")
+            for place, policy in enumerate(policies)
         ]
 
     def build(self, sequence_shape, valid_shape=None):
@@ -52,7 +53,7 @@ class RecurrentEncoder(keras.layers.Layer):
 
         Returns
         -------
-        tensor (batch, units), float32
+        tensor (batch, units)
         """
         rows = ops.shape(valid)[1]
         place = ops.arange(rows, dtype="int32")[None, :]

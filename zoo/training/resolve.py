@@ -174,6 +174,11 @@ def resolve(model: str, preset: str | None = None, config: str | None = None, ar
     entry = registry.get(model)
     reader = parser(model)
     name, from_preset = preset_files.preset(entry.family, preset)
+    meant = preset_files.models(entry.family, name)
+    if meant and model not in meant:
+        raise UsageError(
+            f"--preset {name} is for other models of the family. Valid: {', '.join(meant)}. Received: {model}"
+        )
     layers = [(f"preset {name}", from_preset)]
     if config is not None:
         layers.append((f"file {config}", preset_files.from_file(Path(config))))

@@ -54,7 +54,11 @@ def test_every_preset_is_valid(family):
     names = [entry.name for entry in registry.entries().values() if entry.family == family]
     for preset in hparams.presets(family):
         for name in names:
-            assert resolve(name, preset).preset == preset
+            if name in (hparams.models(family, preset) or names):
+                assert resolve(name, preset).preset == preset
+            else:
+                with pytest.raises(UsageError, match=f"--preset {preset} is for other models.*Received: {name}"):
+                    resolve(name, preset)
 
 
 def test_a_preset_by_its_name_in_the_paper():

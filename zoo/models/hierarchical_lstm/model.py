@@ -16,14 +16,11 @@ class HierarchicalLstm(RecurrentClassifier):
 
     def __init__(self, config, info, **kwargs):
         super().__init__(config, info, **kwargs)
-        # Static columns may come in units as they are, which bfloat16 would round.
-        self.merge = self.dense(config.hidden, "relu", dtype="float32", name="merge")
+        self.merge = self.dense(config.hidden, "relu", name="merge")
         self.output_layer = self.dense(len(info.outputs), name="logits")
 
     def decide(self, state, static):
-        values = ops.cast(state, "float32")
-        if static is not None:
-            values = ops.concatenate([values, static], axis=-1)
+        values = state if static is None else ops.concatenate([state, static], axis=-1)
         if self.config.relu_first:
             values = ops.relu(values)
         return self.output_layer(self.merge(values))

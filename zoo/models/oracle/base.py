@@ -46,7 +46,7 @@ class RecurrentClassifier(keras.Model):
             self._wavelengths() if config.band == "wavelength" else None,
             name="observations",
         )
-        self.encoder = RecurrentEncoder(self.cell, config.units, config.layers, name="encoder")
+        self.encoder = RecurrentEncoder(self.cell, config.units, config.layers, dtype=self.dtype_policy, name="encoder")
         if config.static:
             self.columns = StaticColumns(
                 len(info.static),
@@ -67,9 +67,10 @@ class RecurrentClassifier(keras.Model):
             )
         return [float(table[band]) for band in self.info.bands]
 
-    def dense(self, units: int, activation=None, dtype=None, name: str = "") -> keras.layers.Dense:
-        """Give a Dense layer of the network's precision, or of another."""
-        return keras.layers.Dense(units, activation=activation, dtype=dtype or self.dtype_policy, name=name)
+    @staticmethod
+    def dense(units: int, activation=None, name: str = "") -> keras.layers.Dense:
+        """Give a Dense layer behind the encoder: float32, as it costs nothing beside the recurrent layers."""
+        return keras.layers.Dense(units, activation=activation, dtype="float32", name=name)
 
     def decide(self, state, static):
         """Give the logits (batch, output) of the state (batch, units) and the static columns, None without them."""
@@ -78,7 +79,8 @@ class RecurrentClassifier(keras.Model):
     def call(self, inputs, training=None):
         matrix = self.observations(*(inputs[name] for name in self.observations.INPUTS))
         static = self.columns(ops.cast(inputs["static"], "float32")) if self.config.static else None
-        return {"logits": ops.cast(self.decide(self.encoder(matrix, inputs["mask"]), static), "float32")}
+        state = ops.cast(self.encoder(matrix, inputs["mask"]), "float32")
+        return {"logits": self.decide(state, static)}
 
     def fitted(self):
         """Give the layers that are fitted on the training split, by the part that they read."""

@@ -18,8 +18,7 @@ class Oracle(RecurrentClassifier):
         super().__init__(config, info, **kwargs)
         self.series = self.dense(config.dense, "tanh", name="series")
         if config.static:
-            # Static columns may come in units as they are, which bfloat16 would round.
-            self.table = self.dense(config.static_units, dtype="float32", name="table")
+            self.table = self.dense(config.static_units, name="table")
         self.merge = self.dense(config.dense, "relu", name="merge")
         self.latent = self.dense(config.latent, "relu", name="latent")
         self.output_layer = self.dense(len(info.outputs), name="logits")
@@ -28,7 +27,7 @@ class Oracle(RecurrentClassifier):
         """Give the latent vector (batch, latent) of the state (batch, units) and the static columns."""
         values = self.series(state)
         if static is not None:
-            values = ops.concatenate([values, ops.cast(self.table(static), values.dtype)], axis=-1)
+            values = ops.concatenate([values, self.table(static)], axis=-1)
         return self.latent(self.merge(values))
 
     def decide(self, state, static):

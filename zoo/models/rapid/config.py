@@ -52,8 +52,16 @@ class RapidLstmConfig(RapidConfig):
 
     Attributes
     ----------
+    units : int
+        Units of a recurrent layer.
     dropout : float
         Dropout rate after each layer.
+    metadata : bool
+        Whether the static columns, as a rule the redshift alone, enter as channels that repeat over the steps.
+    flux_transform : {"none", "asinh"}
+        Compression of the flux; the published networks take raw flux.
+    flux_scale : float
+        Flux unit of the asinh.
     layers : int
         Recurrent layers.
     batch_norm : bool
@@ -83,6 +91,25 @@ class RapidGruConfig(RapidLstmConfig):
 
     Attributes
     ----------
+    units : int
+        Units of a recurrent layer.
+    dropout : float
+        Dropout rate after each layer.
+    metadata : bool
+        Whether the static columns, as a rule the redshift alone, enter as channels that repeat over the steps.
+    flux_transform : {"none", "asinh"}
+        Compression of the flux; the published networks take raw flux.
+    flux_scale : float
+        Flux unit of the asinh.
+    layers : int
+        Recurrent layers.
+    batch_norm : bool
+        Whether to normalise after each layer, over the valid steps of a batch.
+    gate : {"sigmoid", "hard_sigmoid"}
+        Activation of the gates; the published networks have the second, clip(0.2 x + 0.5, 0, 1). cuDNN, on a GPU,
+        knows the first alone.
+    zero_masking : bool
+        Leave the state as it is at steps all of whose channels are 0, as the released LSTM does.
     reset_after : bool
         Apply the reset gate after the matrix product, as cuDNN does; the published networks do before.
     """
@@ -98,6 +125,16 @@ class RapidTcnConfig(RapidConfig):
 
     Attributes
     ----------
+    units : int
+        Filters of a convolution.
+    dropout : float
+        Rate by which whole channels of an object are dropped, after each convolution.
+    metadata : bool
+        Whether the static columns, as a rule the redshift alone, enter as channels that repeat over the steps.
+    flux_transform : {"none", "asinh"}
+        Compression of the flux; the published networks take raw flux.
+    flux_scale : float
+        Flux unit of the asinh.
     kernel_size : int
         Steps that a convolution sees.
     dilations : list of int
