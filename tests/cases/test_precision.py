@@ -10,7 +10,7 @@ from tests.cases import variants
 from tests.cases.workbench import assert_equal
 
 
-@pytest.fixture(params=variants.costly(variants.every_input()), ids=str)
+@pytest.fixture(params=variants.costly(variants.one_a_kind()), ids=str)
 def bench(request, make_bench):
     """The workbench of one model in one variant."""
     return make_bench(request.param)

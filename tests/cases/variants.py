@@ -144,13 +144,9 @@ def richest() -> list[Example]:
     return list({example.model: example for example in reversed(examples())}.values())
 
 
-def every_input() -> list[Example]:
-    """Give every model once for each set of input parts that a variant of it reads."""
-    found: dict[tuple, Example] = {}
-    for example in examples():
-        parts = example.entry.config(**example.hparams).parts()
-        found.setdefault((example.model, parts), example)
-    return list(found.values())
+def one_a_kind() -> list[Example]:
+    """Give one model for every task and view, in its first variant."""
+    return list({(example.entry.task, example.entry.view): example for example in reversed(richest())}.values())
 
 
 def costly(chosen: list[Example]) -> list:

@@ -46,6 +46,7 @@ def test_a_member_is_the_run_of_its_seed(ensemble, small):
         np.testing.assert_array_equal(mine, other)
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was_killed(small, ensemble, monkeypatch):
     run = loop.run
 

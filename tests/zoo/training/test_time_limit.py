@@ -51,6 +51,7 @@ def test_the_clock_of_the_chief_decides(monkeypatch):
     assert _epochs(monkeypatch, 0.001, [600] * 10, chief=lambda action: "go on") == 10
 
 
+@pytest.mark.slow
 def test_a_stopped_run_is_whole_and_goes_on(options, records, capsys):
     settled = options | CHANGES
     whole = fit("atat", name="long", quiet=True, **settled)

@@ -91,11 +91,13 @@ def test_what_does_not_fit_is_reported(run):
     assert "not loaded (absent, of another shape" in line and "mix_head/logits/kernel" in line
 
 
-def test_nothing_that_fits_is_an_error(run):
-    spec = dataclasses.replace(run.bundle.spec, classes=run.bundle.spec.classes[:5])
-    hparams = run.bundle.hparams | {"num_heads": 3, "tab_num_heads": 5, "harmonics": 9, "quantiles": 33}
-    network = dataclasses.replace(run.bundle, spec=spec, hparams=hparams).build()
-    with pytest.raises(DataError, match="no array of .* fits this network in part 'encoder'"):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"num_heads": 3}, "another number of heads .*Valid: 3. Received: 4"), ({"head_dim": 5}, "other sizes than this")],
+)
+def test_a_named_part_of_other_sizes_is_an_error(run, changes, message):
+    network = dataclasses.replace(run.bundle, hparams=run.bundle.hparams | changes).build()
+    with pytest.raises(DataError, match=message):
         warm_start.initialise(network, [f"encoder={run.path}"], None)
 
 
