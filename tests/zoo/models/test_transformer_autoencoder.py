@@ -96,6 +96,7 @@ def test_the_roll_out_does_not_see_the_target():
     np.testing.assert_array_equal(*rolled)
 
 
+@pytest.mark.slow
 def test_a_roll_out_of_100_steps_for_64_objects_takes_seconds():
     import tensorflow as tf
 

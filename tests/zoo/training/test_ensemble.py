@@ -39,6 +39,7 @@ def test_it_answers_with_the_mean_log_probability(ensemble, records):
     np.testing.assert_allclose(_numbers(load_run(ensemble.path).predict(records)), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_member_is_the_run_of_its_seed(ensemble, small):
     alone = fit("atat", name="alone", quiet=True, **(small | {"members": 1, "seed": small["seed"] + 1}))
     member = load_run(ensemble.path / "members" / "1")

@@ -92,6 +92,7 @@ def test_targets_are_those_of_the_object(run, options):
         fit("rapid_gru", **options | {"target_group": "nowhere"})
 
 
+@pytest.mark.slow
 def test_the_report_draws_the_steps(run):
     index = run.evaluate(days=(8.0, float("inf")))
     steps = pd.read_parquet(index.parent / "steps.parquet")
