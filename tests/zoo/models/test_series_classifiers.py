@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -32,6 +33,7 @@ def _inputs(steps=9, filled=6):
 
 
 def _logits(model, **options):
+    keras.utils.set_random_seed(0)
     network = registry.create(model, INFO, **options)
     if model != "simple_rnn":
         # The bias of a hidden layer makes empty steps count, unless they are masked.
