@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 from keras import ops
 
 from zoo.layers.object_scale import extent, observed_flux, offset_and_range, scaled
-from zoo.models.ae_classifier.config import AeClassifierConfig
+from zoo.models.network import Network
 from zoo.models.transformer_autoencoder.model import build_encoder, check_width, row_valid, with_start
 from zoo.registry import ModelInfo
 
@@ -55,7 +53,7 @@ class StepClassifier(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="zoo")
-class AeClassifier(keras.Model):
+class AeClassifier(Network):
     """Encoder of the autoencoder, and a `StepClassifier` on its tokens beside the object's smallest and largest flux.
 
     The encoder is the layer of the same name in the autoencoder: ``--init-from encoder=RUN`` fills it,
@@ -70,8 +68,6 @@ class AeClassifier(keras.Model):
     """
 
     heads, primary = ("classifier",), "classifier"
-    config_class: type = AeClassifierConfig
-    entry = "ae_classifier"
 
     def __init__(self, config, info: ModelInfo, **kwargs):
         # Keras would cast times and fluxes to bfloat16 on the way in.
@@ -118,23 +114,3 @@ class AeClassifier(keras.Model):
         """Give the paths of the layers whose rows stand for classes or bands."""
         first = self.encoder.embed if self.config.embed else self.encoder
         return {"classes": [self.classifier.output_layer.path], "bands": [first.path]}
-
-    def get_config(self):
-        return {
-            "config": dataclasses.asdict(self.config),
-            "info": dataclasses.asdict(self.info),
-            "name": self.name,
-            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
-        }
-
-    @classmethod
-    def from_config(cls, values):
-        values = dict(values)
-        config = cls.config_class(**values.pop("config"))
-        values["dtype"] = keras.saving.deserialize_keras_object(values["dtype"])
-        return cls(config, ModelInfo.from_dict(values.pop("info")), **values)
-
-    def build_from_config(self, _config):
-        from zoo.registry import example_inputs
-
-        self(example_inputs(self.entry, self.config, self.info))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 from keras import ops
 
@@ -14,13 +12,14 @@ from zoo.layers.tabular import FeatureTokenizer, NormHead, TableEncoder
 from zoo.layers.time_modulation import BandTokens, SinusoidEncoding, TimeModulation
 from zoo.layers.transformer import TransformerEncoder
 from zoo.models.atat.config import AtatConfig
+from zoo.models.network import Network
 from zoo.registry import ModelInfo
 
 SENTINEL = -9999.0
 
 
 @keras.saving.register_keras_serializable(package="zoo")
-class Atat(keras.Model):
+class Atat(Network):
     """Light-curve transformer, tabular transformer and their fusion.
 
     Only the modules that the objective trains are built. Inputs are those of the view
@@ -273,23 +272,3 @@ class Atat(keras.Model):
         if self.config.tabular == "raw":
             columns += [getattr(self, f"{name}_head").path for name in self.heads if name != "lc"]
         return {"classes": heads, "bands": bands, "static": columns, "features": columns}
-
-    def get_config(self):
-        return {
-            "config": dataclasses.asdict(self.config),
-            "info": dataclasses.asdict(self.info),
-            "name": self.name,
-            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
-        }
-
-    @classmethod
-    def from_config(cls, values):
-        values = dict(values)
-        config = AtatConfig(**values.pop("config"))
-        values["dtype"] = keras.saving.deserialize_keras_object(values["dtype"])
-        return cls(config, ModelInfo.from_dict(values.pop("info")), **values)
-
-    def build_from_config(self, _config):
-        from zoo.registry import example_inputs
-
-        self(example_inputs("atat", self.config, self.info))

@@ -7,15 +7,11 @@ import keras
 from zoo.losses.sparsity import Sparsity
 from zoo.models.ae_classifier import reference
 from zoo.models.ae_classifier.model import AeClassifier
-from zoo.models.encoder_ffn.config import EncoderFfnConfig
 
 
 @keras.saving.register_keras_serializable(package="zoo")
 class EncoderFfn(AeClassifier):
     """The graph of `AeClassifier`, with the sparsity penalty as regularizer of the encoder's first kernel."""
-
-    config_class = EncoderFfnConfig
-    entry = "encoder_ffn"
 
     def __init__(self, config, info, **kwargs):
         super().__init__(config, info, **kwargs)

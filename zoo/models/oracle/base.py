@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 from keras import ops
 
 from tfrecords.errors import UsageError
-from zoo import registry
 from zoo.layers.observations import ObservationMatrix
 from zoo.layers.recurrent import RecurrentEncoder
 from zoo.layers.static_columns import StaticColumns
+from zoo.models.network import Network
 from zoo.models.oracle.config import MEAN_WAVELENGTHS, RecurrentConfig
 from zoo.registry import ModelInfo
 
 
-class RecurrentClassifier(keras.Model):
+class RecurrentClassifier(Network):
     """Observation matrix, recurrent encoder and static columns; a subclass makes logits of them in `decide`.
 
     Inputs are those of the view ``packed`` with the parts `RecurrentConfig.parts`; the output is a dict with
@@ -85,25 +83,3 @@ class RecurrentClassifier(keras.Model):
     def fitted(self):
         """Give the layers that are fitted on the training split, by the part that they read."""
         return {"static": self.columns} if self.config.static and self.config.static_scale == "quantile" else {}
-
-    def get_config(self):
-        return {
-            "model": self._entry().name,
-            "config": dataclasses.asdict(self.config),
-            "info": dataclasses.asdict(self.info),
-            "name": self.name,
-            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
-        }
-
-    def _entry(self):
-        return next(item for item in registry.entries().values() if item.config is type(self.config))
-
-    @classmethod
-    def from_config(cls, values):
-        values = dict(values)
-        config = registry.get(values.pop("model")).config(**values.pop("config"))
-        values["dtype"] = keras.saving.deserialize_keras_object(values["dtype"])
-        return cls(config, ModelInfo.from_dict(values.pop("info")), **values)
-
-    def build_from_config(self, _config):
-        self(registry.example_inputs(self._entry().name, self.config, self.info))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 from keras import ops
 
 from zoo.layers.causal import CausalConvolutions, RecurrentStack, last_valid
 from zoo.layers.preprocess import FluxScale
-from zoo.models.rapid.config import RapidConfig, RapidGruConfig, RapidLstmConfig, RapidTcnConfig
+from zoo.models.network import Network
+from zoo.models.rapid.config import RapidConfig
 from zoo.registry import ModelInfo
 
 
-class Rapid(keras.Model):
+class Rapid(Network):
     """Causal encoder and a softmax layer that is the same at every step.
 
     Inputs are those of the view ``grid``, with the part ``static`` where the configuration has metadata. The output
@@ -31,7 +30,6 @@ class Rapid(keras.Model):
     """
 
     heads, primary = ("steps",), "steps"
-    config_type, entry_name = RapidConfig, ""
 
     def __init__(self, config: RapidConfig, info: ModelInfo, **kwargs):
         super().__init__(autocast=False, **kwargs)
@@ -75,26 +73,6 @@ class Rapid(keras.Model):
         columns = entrance if self.config.metadata else []
         return {"classes": [self.head.path], "bands": entrance, "static": columns}
 
-    def get_config(self):
-        return {
-            "config": dataclasses.asdict(self.config),
-            "info": dataclasses.asdict(self.info),
-            "name": self.name,
-            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
-        }
-
-    @classmethod
-    def from_config(cls, values):
-        values = dict(values)
-        config = cls.config_type(**values.pop("config"))
-        values["dtype"] = keras.saving.deserialize_keras_object(values["dtype"])
-        return cls(config, ModelInfo.from_dict(values.pop("info")), **values)
-
-    def build_from_config(self, _config):
-        from zoo.registry import example_inputs
-
-        self(example_inputs(self.entry_name, self.config, self.info))
-
 
 class _Recurrent(Rapid):
     """Recurrent layers."""
@@ -121,21 +99,19 @@ class _Recurrent(Rapid):
 class RapidGru(_Recurrent):
     """RAPID with GRU layers, the network of the paper; see `Rapid`."""
 
-    config_type, entry_name, cell = RapidGruConfig, "rapid_gru", "gru"
+    cell = "gru"
 
 
 @keras.saving.register_keras_serializable(package="zoo")
 class RapidLstm(_Recurrent):
     """RAPID with LSTM layers, as released for ZTF without redshift; see `Rapid`."""
 
-    config_type, entry_name, cell = RapidLstmConfig, "rapid_lstm", "lstm"
+    cell = "lstm"
 
 
 @keras.saving.register_keras_serializable(package="zoo")
 class RapidTcn(Rapid):
     """RAPID with causal convolutions, as released for ZTF with redshift and for PS1; see `Rapid`."""
-
-    config_type, entry_name = RapidTcnConfig, "rapid_tcn"
 
     def _encoder(self):
         config = self.config

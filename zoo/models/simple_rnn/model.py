@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 from keras import ops
 
 from zoo.layers.object_scale import observed_flux, offset_and_range, scaled
+from zoo.models.network import Network
 from zoo.models.simple_rnn.config import SimpleRnnConfig
 from zoo.registry import ModelInfo
 
 
 @keras.saving.register_keras_serializable(package="zoo")
-class SimpleRnn(keras.Model):
+class SimpleRnn(Network):
     """LSTM over all steps, its state after the last valid one, a hidden layer with relu, logits.
 
     Inputs are those of the view ``grid``, the output is a dict of logits (batch, class).
@@ -69,23 +68,3 @@ class SimpleRnn(keras.Model):
     def tied_to(self):
         """Give the paths of the layers whose rows stand for classes or bands."""
         return {"classes": [self.output_layer.path], "bands": [self.lstm.path]}
-
-    def get_config(self):
-        return {
-            "config": dataclasses.asdict(self.config),
-            "info": dataclasses.asdict(self.info),
-            "name": self.name,
-            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
-        }
-
-    @classmethod
-    def from_config(cls, values):
-        values = dict(values)
-        config = SimpleRnnConfig(**values.pop("config"))
-        values["dtype"] = keras.saving.deserialize_keras_object(values["dtype"])
-        return cls(config, ModelInfo.from_dict(values.pop("info")), **values)
-
-    def build_from_config(self, _config):
-        from zoo.registry import example_inputs
-
-        self(example_inputs("simple_rnn", self.config, self.info))

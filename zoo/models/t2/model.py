@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 from keras import ops
 
 from tfrecords.errors import UsageError
 from zoo.layers.preprocess import RobustScaler
+from zoo.models.network import Network
 from zoo.models.t2.config import T2Config
 from zoo.models.t2.layers import T2Block, interleaved, positions
 from zoo.registry import ModelInfo
 
 
 @keras.saving.register_keras_serializable(package="zoo")
-class T2(keras.Model):
+class T2(Network):
     """Embedding of every step, sinusoidal positions, post-norm blocks, average over the steps, logits.
 
     Inputs are ``features`` (batch, step · band), float32: the derived group of a regular grid, step after step
@@ -129,26 +128,6 @@ class T2(keras.Model):
         """Give the paths of the layers whose rows stand for classes, bands or columns, by `ModelInfo` field."""
         # The redshift columns are found by their names, and all steps share the embedding.
         return {"classes": [self.lc_head.path], "bands": [self.embedding.path], "static": [], "features": []}
-
-    def get_config(self):
-        return {
-            "config": dataclasses.asdict(self.config),
-            "info": dataclasses.asdict(self.info),
-            "name": self.name,
-            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
-        }
-
-    @classmethod
-    def from_config(cls, values):
-        values = dict(values)
-        config = T2Config(**values.pop("config"))
-        values["dtype"] = keras.saving.deserialize_keras_object(values["dtype"])
-        return cls(config, ModelInfo.from_dict(values.pop("info")), **values)
-
-    def build_from_config(self, _config):
-        from zoo.registry import example_inputs
-
-        self(example_inputs("t2", self.config, self.info))
 
 
 def _steps(info: ModelInfo) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 from keras import ops
 
@@ -11,6 +9,7 @@ from tfrecords.errors import UsageError
 from zoo.layers.object_scale import observed_flux, offset_and_range, scaled
 from zoo.layers.post_norm import SeriesDecoder, SeriesEncoder, sinusoids
 from zoo.losses.sparsity import Sparsity
+from zoo.models.network import Network
 from zoo.models.transformer_autoencoder.config import AutoencoderConfig
 from zoo.registry import ModelInfo
 
@@ -67,7 +66,7 @@ def check_width(config, bands: int) -> None:
 
 
 @keras.saving.register_keras_serializable(package="zoo")
-class TransformerAutoencoder(keras.Model):
+class TransformerAutoencoder(Network):
     """Encoder over all steps of a light curve, decoder that predicts every step from those before it.
 
     A row of zeros stands before the first step. The decoder sees rows 0 … t − 1 of the target and the whole
@@ -226,24 +225,3 @@ class TransformerAutoencoder(keras.Model):
         stacks = (self.encoder, self.decoder)
         first = [stack.embed.path if self.config.embed else stack.path for stack in stacks]
         return {"bands": [*first, self.final.path]}
-
-    def get_config(self):
-        return {
-            "config": dataclasses.asdict(self.config),
-            "info": dataclasses.asdict(self.info),
-            "penalised": self.penalised,
-            "name": self.name,
-            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
-        }
-
-    @classmethod
-    def from_config(cls, values):
-        values = dict(values)
-        config = AutoencoderConfig(**values.pop("config"))
-        values["dtype"] = keras.saving.deserialize_keras_object(values["dtype"])
-        return cls(config, ModelInfo.from_dict(values.pop("info")), **values)
-
-    def build_from_config(self, _config):
-        from zoo.registry import example_inputs
-
-        self(example_inputs("transformer_autoencoder", self.config, self.info))

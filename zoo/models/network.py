@@ -1,0 +1,36 @@
+"""What every network of the zoo has in common: how it is written into a file and read again."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+
+from zoo import registry
+from zoo.registry import ModelInfo
+
+
+class Network(keras.Model):
+    """Base of the networks, which are built from ``(config, info)``; a configuration class names its registry entry."""
+
+    def _entry(self):
+        return next(item for item in registry.entries().values() if item.config is type(self.config))
+
+    def get_config(self):
+        return {
+            "model": self._entry().name,
+            "config": dataclasses.asdict(self.config),
+            "info": dataclasses.asdict(self.info),
+            "name": self.name,
+            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
+        }
+
+    @classmethod
+    def from_config(cls, values):
+        values = dict(values)
+        config = registry.get(values.pop("model")).config(**values.pop("config"))
+        values["dtype"] = keras.saving.deserialize_keras_object(values["dtype"])
+        return cls(config, ModelInfo.from_dict(values.pop("info")), **values)
+
+    def build_from_config(self, _config):
+        self(registry.example_inputs(self._entry().name, self.config, self.info))
