@@ -13,12 +13,14 @@ from zoo.registry import ModelInfo
 class Network(keras.Model):
     """Base of the networks, which are built from ``(config, info)``; a configuration class names its registry entry."""
 
-    def _entry(self):
-        return next(item for item in registry.entries().values() if item.config is type(self.config))
+    @property
+    def entry_name(self) -> str:
+        """Name under which the registry knows this network."""
+        return next(item.name for item in registry.entries().values() if item.config is type(self.config))
 
     def get_config(self):
         return {
-            "model": self._entry().name,
+            "model": self.entry_name,
             "config": dataclasses.asdict(self.config),
             "info": dataclasses.asdict(self.info),
             "name": self.name,
@@ -33,4 +35,4 @@ class Network(keras.Model):
         return cls(config, ModelInfo.from_dict(values.pop("info")), **values)
 
     def build_from_config(self, _config):
-        self(registry.example_inputs(self._entry().name, self.config, self.info))
+        self(registry.example_inputs(self.entry_name, self.config, self.info))

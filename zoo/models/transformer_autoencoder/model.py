@@ -225,3 +225,6 @@ class TransformerAutoencoder(Network):
         stacks = (self.encoder, self.decoder)
         first = [stack.embed.path if self.config.embed else stack.path for stack in stacks]
         return {"bands": [*first, self.final.path]}
+
+    def get_config(self):
+        return {**super().get_config(), "penalised": self.penalised}
