@@ -11,20 +11,23 @@ from keras import ops
 def gelu(values):
     """Give exact GELU, x · Φ(x) with Φ(x) = (1 + erf(x/√2)) / 2.
 
-    Keras's form needs erfc, which ONNX does not have. The gradient is written out, Φ(x) + x · φ(x) with the
-    normal density φ: half the passes over memory of what differentiating the expression takes.
+    Keras's form needs erfc, which ONNX does not have; this one TensorFlow fuses with the product before it. The
+    gradient is written out, Φ(x) + x · φ(x) with the normal density φ: half the passes over memory of what
+    differentiating the expression takes.
     """
     return _gelu(values)
 
 
 @ops.custom_gradient
 def _gelu(values):
-    share = 0.5 + 0.5 * ops.erf(values * (1.0 / math.sqrt(2.0)))
+    scaled = values * math.sqrt(0.5)
+    share = 0.5 * (1.0 + ops.erf(scaled))
 
     def gradient(*arguments, upstream=None):
         if upstream is None:
             (upstream,) = arguments
-        density = ops.exp(values * values * -0.5) * (1.0 / math.sqrt(2.0 * math.pi))
+        # The factor of the density is in its exponent: a pass less.
+        density = ops.exp(-0.5 * math.log(2.0 * math.pi) - ops.square(scaled))
         return upstream * (share + values * density)
 
     return values * share, gradient

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from zoo.layers.initializers import FanInUniform, kernel_initializer
+from zoo.layers.layer_norm import linear
 
 MASKED_SCORE = -1e9
 """Added to the score of a masked key: exp underflows to exactly 0 beside any valid key."""
@@ -30,6 +31,22 @@ def key_bias(mask, dtype):
     """
     bias = ops.where(mask, ops.cast(0.0, dtype), ops.cast(MASKED_SCORE, dtype))
     return bias[:, None, None, :]
+
+
+def _folded(norm, kernel, bias):
+    return (kernel, bias) if norm is None else norm.folded(kernel, bias)
+
+
+def _split(kernel, heads, order):
+    """Give a kernel (width, width) with its heads apart, the axes (input, head, head width) in another order."""
+    width = kernel.shape[0]
+    return ops.transpose(ops.reshape(kernel, (width, heads, width // heads)), order)
+
+
+def _per_head(values, kernels):
+    """Multiply (batch, head, a) of every head with its own kernel, (head, a, b): (batch, head, b)."""
+    kernels = ops.cast(kernels, values.dtype)
+    return ops.transpose(ops.matmul(ops.transpose(values, (1, 0, 2)), kernels), (1, 0, 2))
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -83,7 +100,7 @@ class SelfAttention(keras.layers.Layer):
         split = ops.reshape(tokens, (batch, length, self.num_heads, self.head_dim))
         return ops.transpose(split, (0, 2, 1, 3))
 
-    def call(self, tokens, bias=None, training=None):
+    def call(self, tokens, bias=None, norm=None, training=None):
         """Attend from every token to every valid token.
 
         Parameters
@@ -91,51 +108,62 @@ class SelfAttention(keras.layers.Layer):
         tokens : tensor (batch, token, width)
         bias : tensor (batch, 1, 1, token), optional
             Added to the scores, see `key_bias`.
+        norm : LayerNorm, optional
+            The tokens are what its `plain` gives; its affine part goes into the projections.
 
         Returns
         -------
         tensor (batch, token, width)
         """
-        # One product for all three, the scale inside the kernel, and a split instead of slices: the gradient
-        # of a split is one concatenation, that of a slice an array of zeros each.
+        # One product for all three, the scale inside the kernel, and one transposition instead of three.
         scale = 1.0 / math.sqrt(self.head_dim)
         kernel = ops.concatenate([self.query_kernel * scale, self.key_kernel, self.value_kernel], axis=1)
-        query, key, value = ops.split(ops.matmul(tokens, kernel), 3, axis=-1)
-        query = self._heads(query + self.query_bias * scale)
-        key, value = self._heads(key), self._heads(value + self.value_bias)
+        shifts = [self.query_bias * scale, ops.zeros_like(self.value_bias), self.value_bias]
+        projected = linear(tokens, *_folded(norm, kernel, ops.concatenate(shifts)))
+        batch, length = ops.shape(tokens)[0], ops.shape(tokens)[1]
+        projected = ops.reshape(projected, (batch, length, 3, self.num_heads, self.head_dim))
+        query, key, value = ops.unstack(ops.transpose(projected, (2, 0, 3, 1, 4)), 3, axis=0)
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         if bias is not None:
             scores = scores + bias
         weights = self.dropout(ops.softmax(scores, axis=-1), training=training)
         mixed = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
-        mixed = ops.reshape(mixed, ops.shape(tokens))
-        return ops.matmul(mixed, self.output_kernel) + self.output_bias
+        return linear(ops.reshape(mixed, ops.shape(tokens)), self.output_kernel, self.output_bias)
 
-    def first(self, tokens, bias=None, training=None):
-        """Attend from the first token only: the same numbers as ``call(...)[:, :1]`` with less work.
+    def from_one(self, query, tokens, bias=None, norm=None, training=None):
+        """Attend from one token: the same numbers as that token's row of the call with less work.
 
         Keys and values are never formed: per head, q·(W_k x) = (W_kᵀ q)·x and
         Σ a (W_v x + b_v) = W_v (Σ a x) + b_v Σ a.
+
+        Parameters
+        ----------
+        query : tensor (batch, 1, width)
+            The token.
+        tokens, bias, norm
+            As in `call`.
+
+        Returns
+        -------
+        tensor (batch, 1, width)
         """
         heads, size = self.num_heads, self.head_dim
         width = heads * size
         batch = ops.shape(tokens)[0]
-        query = ops.matmul(tokens[:, 0], self.query_kernel) + self.query_bias
-        query = ops.reshape(query * (1.0 / math.sqrt(size)), (batch, heads, size))
-        key_kernel = ops.reshape(self.key_kernel, (width, heads, size))
-        probe = ops.einsum("bhe,dhe->bhd", query, key_kernel)
-        scores = ops.matmul(probe, ops.transpose(tokens, (0, 2, 1)))
+        scale = 1.0 / math.sqrt(size)
+        query = linear(query, *_folded(norm, self.query_kernel * scale, self.query_bias * scale))
+        key_kernel, _ = _folded(norm, self.key_kernel, self.key_bias)
+        value_kernel, value_bias = _folded(norm, self.value_kernel, self.value_bias)
+        probe = _per_head(ops.reshape(query, (batch, heads, size)), _split(key_kernel, heads, (1, 2, 0)))
+        # The large array stands on the left, where neither the product nor its gradient has to transpose it.
+        scores = ops.transpose(ops.matmul(tokens, ops.transpose(probe, (0, 2, 1))), (0, 2, 1))
         if bias is not None:
             scores = scores + bias[:, 0]
         weights = ops.softmax(scores, axis=-1)
         weights = self.dropout(weights[:, :, None, :], training=training)[:, :, 0, :]
-        summed = ops.matmul(weights, tokens)
-        value_kernel = ops.reshape(self.value_kernel, (width, heads, size))
-        value_bias = ops.reshape(self.value_bias, (heads, size))
-        mixed = ops.einsum("bhd,dhe->bhe", summed, value_kernel)
-        mixed = mixed + ops.sum(weights, axis=-1)[..., None] * value_bias
-        mixed = ops.reshape(mixed, (batch, 1, width))
-        return ops.matmul(mixed, self.output_kernel) + self.output_bias
+        mixed = _per_head(ops.matmul(weights, tokens), _split(value_kernel, heads, (1, 0, 2)))
+        mixed = mixed + ops.sum(weights, axis=-1)[..., None] * ops.reshape(value_bias, (heads, size))
+        return linear(ops.reshape(mixed, (batch, 1, width)), self.output_kernel, self.output_bias)
 
     def compute_output_shape(self, input_shape, *_args, **_kwargs):
         return input_shape

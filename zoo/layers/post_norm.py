@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from zoo.layers.attention import MASKED_SCORE
+from zoo.layers.layer_norm import LayerNorm, linear
 
 EPSILON = 1e-6
 """Of the layer norms, as in the original transformer code."""
@@ -65,43 +66,46 @@ class Attention(keras.layers.Layer):
             setattr(self, f"{part}_kernel", kernel)
             setattr(self, f"{part}_bias", bias)
 
-    def split(self, tokens):
-        """Give (batch, head, token, head width) of (batch, token, width)."""
-        batch, length = ops.shape(tokens)[0], ops.shape(tokens)[1]
-        tokens = ops.reshape(tokens, (batch, length, self.num_heads, self.width // self.num_heads))
-        return ops.transpose(tokens, (0, 2, 1, 3))
+    @property
+    def scale(self):
+        """1/√d_h, which goes into the query's projection."""
+        return 1.0 / math.sqrt(self.width // self.num_heads)
+
+    def heads(self, projected, parts=1):
+        """Give ``parts`` tensors (batch, head, token, head width) of (batch, token, parts · width)."""
+        batch, length = ops.shape(projected)[0], ops.shape(projected)[1]
+        shape = (batch, length, parts, self.num_heads, self.width // self.num_heads)
+        # One transposition for all parts; taking them apart behind it copies nothing.
+        return ops.unstack(ops.transpose(ops.reshape(projected, shape), (2, 0, 3, 1, 4)), parts, axis=0)
+
+    def queries(self, tokens):
+        """Give the scaled queries (batch, token, width)."""
+        return linear(tokens, self.query_kernel * self.scale, self.query_bias * self.scale)
 
     def keys_values(self, memory):
-        """Give keys and values (batch, token, width) of a memory."""
+        """Give keys and values side by side, (batch, token, 2 · width), of a memory."""
         kernel = ops.concatenate([self.key_kernel, self.value_kernel], axis=1)
-        keys, values = ops.split(ops.matmul(memory, kernel), 2, axis=-1)
-        return keys, values + self.value_bias
+        return linear(memory, kernel, ops.concatenate([ops.zeros_like(self.value_bias), self.value_bias]))
+
+    def projections(self, tokens):
+        """Give queries, keys and values, (batch, token, 3 · width), of tokens that attend to themselves."""
+        kernel = ops.concatenate([self.query_kernel * self.scale, self.key_kernel, self.value_kernel], axis=1)
+        shifts = [self.query_bias * self.scale, ops.zeros_like(self.value_bias), self.value_bias]
+        return linear(tokens, kernel, ops.concatenate(shifts))
 
     def scores(self, query, keys, bias):
-        """Give the attention weights (batch, head, query, key) of projected queries, (batch, token, width)."""
-        scores = ops.matmul(self.split(query), ops.transpose(self.split(keys), (0, 1, 3, 2)))
+        """Give the attention weights (batch, head, query, key) of queries and keys with heads apart."""
+        scores = ops.matmul(query, ops.transpose(keys, (0, 1, 3, 2)))
         if scores.shape[-1] == 1:
             # Keras warns of a softmax over one number, as the first row of a roll-out has it.
             return ops.ones_like(scores)
         return ops.softmax(scores if bias is None else scores + bias, axis=-1)
 
     def attend(self, query, keys, values, bias=None):
-        """Give (batch, query, width) from projected queries, keys and values, (batch, token, width) each."""
-        mixed = ops.matmul(self.scores(query, keys, bias), self.split(values))
-        mixed = ops.reshape(ops.transpose(mixed, (0, 2, 1, 3)), ops.shape(query))
-        return ops.matmul(mixed, self.output_kernel) + self.output_bias
-
-    def queries(self, tokens):
-        """Give the scaled queries (batch, token, width)."""
-        scale = 1.0 / math.sqrt(self.width // self.num_heads)
-        return ops.matmul(tokens, self.query_kernel * scale) + self.query_bias * scale
-
-    def projections(self, tokens):
-        """Give queries, keys and values of tokens that attend to themselves, by one product."""
-        scale = 1.0 / math.sqrt(self.width // self.num_heads)
-        kernel = ops.concatenate([self.query_kernel * scale, self.key_kernel, self.value_kernel], axis=1)
-        query, keys, values = ops.split(ops.matmul(tokens, kernel), 3, axis=-1)
-        return query + self.query_bias * scale, keys, values + self.value_bias
+        """Give (batch, query, width) from queries, keys and values with heads apart."""
+        mixed = ops.transpose(ops.matmul(self.scores(query, keys, bias), values), (0, 2, 1, 3))
+        mixed = ops.reshape(mixed, (ops.shape(mixed)[0], ops.shape(mixed)[1], self.width))
+        return linear(mixed, self.output_kernel, self.output_bias)
 
     def call(self, tokens, memory=None, bias=None):
         """Attend.
@@ -115,8 +119,8 @@ class Attention(keras.layers.Layer):
             Added to the scores (batch, head, query, key), see `score_bias`.
         """
         if memory is None:
-            return self.attend(*self.projections(tokens), bias)
-        return self.attend(self.queries(tokens), *self.keys_values(memory), bias)
+            return self.attend(*self.heads(self.projections(tokens), 3), bias)
+        return self.attend(*self.heads(self.queries(tokens)), *self.heads(self.keys_values(memory), 2), bias)
 
     def compute_output_shape(self, input_shape, *_args, **_kwargs):
         return input_shape
@@ -138,8 +142,8 @@ class _Block(keras.layers.Layer):
         for name in self.attentions:
             setattr(self, name, Attention(num_heads, dtype=policy, name=name))
         for name in self.norms:
-            setattr(self, name, keras.layers.LayerNormalization(epsilon=EPSILON, dtype=policy, name=name))
-        self.ffn_in = keras.layers.Dense(dff, activation="relu", dtype=policy, name="ffn_in")
+            setattr(self, name, LayerNorm(epsilon=EPSILON, dtype=policy, name=name))
+        self.ffn_in = keras.layers.Dense(dff, dtype=policy, name="ffn_in")
         self.dropout = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
 
     def build(self, input_shape):
@@ -153,7 +157,11 @@ class _Block(keras.layers.Layer):
         return norm(tokens + self.dropout(change, training=training))
 
     def _feed_forward(self, norm, tokens, training):
-        return self._add(norm, tokens, self.ffn_out(self.ffn_in(tokens)), training)
+        # As matrices: TensorFlow fuses a product with the bias, relu or sum behind it where no reshape is between.
+        flat = ops.reshape(tokens, (-1, tokens.shape[-1]))
+        hidden = ops.relu(linear(flat, self.ffn_in.kernel, self.ffn_in.bias))
+        hidden = linear(hidden, self.ffn_out.kernel, self.ffn_out.bias)
+        return ops.reshape(self._add(norm, flat, hidden, training), ops.shape(tokens))
 
     def compute_output_shape(self, input_shape, *_args, **_kwargs):
         return input_shape
@@ -203,9 +211,9 @@ class PostNormDecoderBlock(_Block):
         Parameters
         ----------
         token : tensor (batch, 1, width)
-        place : tensor (1, row, 1), bool
+        place : tensor (1, 1, row, 1), bool
             True at the token's own row.
-        cache, memory : pair of tensor (batch, row, width)
+        cache, memory : pair of tensor (batch, head, row, head width)
             Keys and values of the rows so far, and of the memory.
         self_bias, cross_bias : tensor
             Added to the scores (batch, head, 1, row).
@@ -216,11 +224,12 @@ class PostNormDecoderBlock(_Block):
         cache : pair of tensor
             With the token's own keys and values.
         """
-        query, *own = self.self_attention.projections(token)
+        attention, crossing = self.self_attention, self.cross_attention
+        query, *own = attention.heads(attention.projections(token), 3)
         cache = tuple(ops.where(place, new, old) for new, old in zip(own, cache, strict=True))
-        token = self.norm_1(token + self.self_attention.attend(query, *cache, self_bias))
-        query = self.cross_attention.queries(token)
-        token = self.norm_2(token + self.cross_attention.attend(query, *memory, cross_bias))
+        token = self.norm_1(token + attention.attend(query, *cache, self_bias))
+        (query,) = crossing.heads(crossing.queries(token))
+        token = self.norm_2(token + crossing.attend(query, *memory, cross_bias))
         return self._feed_forward(self.norm_3, token, False), cache
 
 
@@ -334,9 +343,11 @@ class SeriesDecoder(_Stack):
 
     def start(self, memory, rows):
         """Give empty caches for ``rows`` rows, and the memory's keys and values, for every block."""
-        shape = (ops.shape(memory)[0], rows, self.settings["width"])
+        heads, width = self.settings["num_heads"], self.settings["width"]
+        shape = (ops.shape(memory)[0], heads, rows, width // heads)
         caches = tuple((ops.zeros(shape, self.compute_dtype),) * 2 for _ in self.blocks)
-        return caches, [block.cross_attention.keys_values(memory) for block in self.blocks]
+        crossing = [block.cross_attention for block in self.blocks]
+        return caches, [layer.heads(layer.keys_values(memory), 2) for layer in crossing]
 
     def step(self, row, number, position, caches, memory, allowed, memory_valid):
         """Decode one row (batch, 1, band), row ``number``, that may attend to rows (batch, row) ``allowed``.
@@ -348,7 +359,7 @@ class SeriesDecoder(_Stack):
             See `start`.
         """
         token = self.tokens(row, position)
-        place = ops.equal(ops.arange(ops.shape(allowed)[1]), number)[None, :, None]
+        place = ops.equal(ops.arange(ops.shape(allowed)[1]), number)[None, None, :, None]
         biases = (score_bias(allowed, self.compute_dtype)[:, None, None, :], self._memory_bias(memory_valid))
         filled = []
         for block, cache, known in zip(self.blocks, caches, memory, strict=True):

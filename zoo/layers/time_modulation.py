@@ -65,14 +65,37 @@ class TimeModulation(keras.layers.Layer):
         -------
         tensor (band, slot, width)
         """
-        harmonics = self.settings["harmonics"]
-        order = ops.arange(harmonics, dtype="float32")
-        angle = ops.cast(time, "float32")[..., None] * (order * (2.0 * math.pi / self.settings["max_period"]))
-        waves = ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)
         kernel = ops.cast(self.kernel, self.compute_dtype)
-        series = ops.matmul(ops.cast(waves, self.compute_dtype), kernel)
+        series = ops.matmul(ops.cast(self._waves(time), self.compute_dtype), kernel)
         factor, offset = ops.split(series, 2, axis=-1)
         return ops.cast(embedding, self.compute_dtype) * factor + offset
+
+    def of_flux(self, flux, kernel, bias, time):
+        """Modulate the embedding ``flux · kernel + bias`` of one channel, which is never formed.
+
+        (f w + b) ⊙ α + β = [f s, f c, s, c] · [A ⊙ w; A ⊙ b + B]: one product for all of it.
+
+        Parameters
+        ----------
+        flux, time : tensor (band, slot), float32
+        kernel, bias : tensor (width,)
+
+        Returns
+        -------
+        tensor (band, slot, width)
+        """
+        waves = self._waves(time)
+        factor, offset = ops.split(ops.cast(self.kernel, "float32"), 2, axis=-1)
+        kernel, bias = ops.cast(kernel, "float32"), ops.cast(bias, "float32")
+        both = ops.concatenate([factor * kernel, factor * bias + offset], axis=1)
+        waves = ops.concatenate([ops.cast(flux, "float32")[..., None] * waves, waves], axis=-1)
+        return ops.matmul(ops.cast(waves, self.compute_dtype), ops.cast(both, self.compute_dtype))
+
+    def _waves(self, time):
+        """Give sines, then cosines (band, slot, 2 · harmonic), float32."""
+        order = ops.arange(self.settings["harmonics"], dtype="float32")
+        angle = ops.cast(time, "float32")[..., None] * (order * (2.0 * math.pi / self.settings["max_period"]))
+        return ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)
 
     def compute_output_shape(self, embedding_shape, time_shape=None):
         return embedding_shape
@@ -178,7 +201,10 @@ class BandTokens(keras.layers.Layer):
         batch, bands, slots = (ops.shape(time)[axis] for axis in range(3))
         values = ops.reshape(ops.transpose(values, (1, 0, 2, 3)), (bands, batch * slots, -1))
         time = ops.reshape(ops.transpose(time, (1, 0, 2)), (bands, batch * slots))
-        grid = self.encoding(self.embedding(values), time)
+        if self.channels == 1 and isinstance(self.encoding, TimeModulation):
+            grid = self.encoding.of_flux(values[..., 0], self.embedding.kernel[0], self.embedding.bias, time)
+        else:
+            grid = self.encoding(self.embedding(values), time)
         grid = ops.reshape(grid, (bands * batch * slots, self.width))
         pack_index = ops.cast(pack_index, "int32")
         row = ops.arange(batch, dtype="int32")[:, None]

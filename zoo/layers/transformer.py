@@ -8,6 +8,7 @@ from keras import ops
 from zoo.layers.activations import gelu
 from zoo.layers.attention import SelfAttention, key_bias
 from zoo.layers.initializers import dense
+from zoo.layers.layer_norm import LayerNorm, linear
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -36,9 +37,9 @@ class EncoderBlock(keras.layers.Layer):
             "initializer": initializer,
         }
         width, policy = num_heads * head_dim, self.dtype_policy
-        self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=policy, name="attention_norm")
+        self.attention_norm = LayerNorm(epsilon=1e-5, dtype=policy, name="attention_norm")
         self.attention = SelfAttention(num_heads, head_dim, dropout, initializer, dtype=policy, name="attention")
-        self.ffn_norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=policy, name="ffn_norm")
+        self.ffn_norm = LayerNorm(epsilon=1e-5, dtype=policy, name="ffn_norm")
         self.ffn_in = dense(ffn_factor * width, width, initializer, "ffn_in", policy)
         self.ffn_out = dense(width, ffn_factor * width, initializer, "ffn_out", policy)
         self.dropout = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
@@ -51,9 +52,12 @@ class EncoderBlock(keras.layers.Layer):
         self.ffn_out.build((*input_shape[:-1], self.ffn_in.units))
 
     def _feed_forward(self, tokens, training):
-        hidden = gelu(self.ffn_in(self.ffn_norm(tokens)))
-        hidden = self.ffn_out(self.dropout(hidden, training=training))
-        return tokens + self.dropout(hidden, training=training)
+        first, second = self.ffn_in, self.ffn_out
+        # As matrices: TensorFlow fuses a product with the bias, GELU or sum behind it where no reshape is between.
+        flat = ops.reshape(tokens, (-1, ops.shape(tokens)[-1]))
+        hidden = gelu(linear(self.ffn_norm.plain(flat), *self.ffn_norm.folded(first.kernel, first.bias)))
+        hidden = linear(self.dropout(hidden, training=training), second.kernel, second.bias)
+        return ops.reshape(flat + self.dropout(hidden, training=training), ops.shape(tokens))
 
     def call(self, tokens, bias=None, first_only=False, training=None):
         """Transform tokens.
@@ -66,11 +70,13 @@ class EncoderBlock(keras.layers.Layer):
         first_only : bool
             Compute the output of the first token only, with the same numbers: (batch, 1, width).
         """
-        normed = self.attention_norm(tokens)
+        plain, norm = self.attention_norm.plain(tokens), self.attention_norm
         if first_only:
-            tokens = tokens[:, :1] + self.attention.first(normed, bias, training=training)
+            # Normalised once more, as a second slice would have a second gradient as large as all tokens.
+            tokens, query = tokens[:, :1], norm.plain(tokens[:, :1])
+            tokens = tokens + self.attention.from_one(query, plain, bias, norm=norm, training=training)
         else:
-            tokens = tokens + self.attention(normed, bias, training=training)
+            tokens = tokens + self.attention(plain, bias, norm=norm, training=training)
         return self._feed_forward(tokens, training)
 
     def compute_output_shape(self, input_shape, *_args, first_only=False, **_kwargs):

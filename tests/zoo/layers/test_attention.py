@@ -57,7 +57,9 @@ def test_first_is_the_first_row_of_the_whole(attention, tokens):
     values, mask = tokens
     for bias in (None, key_bias(ops.convert_to_tensor(mask), "float32")):
         whole = ops.convert_to_numpy(attention(values, bias))[:, :1]
-        np.testing.assert_allclose(ops.convert_to_numpy(attention.first(values, bias)), whole, atol=2e-6)
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(attention.from_one(values[:, :1], values, bias)), whole, atol=2e-6
+        )
 
 
 def test_a_masked_key_gets_exactly_no_weight(attention, tokens):

@@ -102,3 +102,12 @@ def test_packing_gathers_the_right_slots(channels):
         grid = _modulated(kernel, embedded, time[b], 4, 1500.0)
         for place, where in enumerate(index[b]):
             np.testing.assert_allclose(ours[b, place], grid[where // SLOTS, where % SLOTS], atol=2e-5)
+
+
+def test_one_channel_is_modulated_without_its_embedding():
+    rng = np.random.default_rng(5)
+    layer = TimeModulation(bands=3, width=8, harmonics=4, max_period=100.0)
+    flux, time = rng.normal(0, 30, (3, 7)).astype("float32"), rng.uniform(0, 300, (3, 7)).astype("float32")
+    kernel, bias = rng.normal(size=(2, 8)).astype("float32")
+    expected = layer(flux[..., None] * kernel + bias, time)
+    np.testing.assert_allclose(layer.of_flux(flux, kernel, bias, time), expected, rtol=1e-4, atol=1e-4)
