@@ -33,6 +33,54 @@ def key_bias(mask, dtype):
     return bias[:, None, None, :]
 
 
+def attention_weights(query, key, bias=None):
+    """Give ``softmax(q·kᵀ + bias)`` (batch, head, query, key) of queries that are scaled already, see `mix`."""
+    scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
+    if scores.shape[-1] == 1:
+        # Keras warns of a softmax over one number, as the first row of a roll-out has it.
+        return ops.ones_like(scores)
+    return ops.softmax(scores if bias is None else scores + bias, axis=-1)
+
+
+def mix(query, key, value, bias=None, keep=None):
+    """Give ``softmax(q·kᵀ + bias)·v`` (batch, head, query, head width).
+
+    The gradient is written out: that of the softmax needs Σ_k g_k w_k of every query, which is the product of the
+    result with its own gradient (Dao et al. 2022, arXiv:2205.14135), and not two passes over all pairs of tokens.
+
+    Parameters
+    ----------
+    query, key, value : tensor (batch, head, token, head width)
+        The queries scaled already.
+    bias : tensor that broadcasts to (batch, head, query, key), optional
+        Added to the scores; gets no gradient.
+    keep : tensor (batch, head, query, key), optional
+        Multiplied with the weights behind the softmax, as dropout does.
+    """
+
+    @ops.custom_gradient
+    def apply(query, key, value):
+        weights = attention_weights(query, key, bias)
+        kept = weights if keep is None else weights * keep
+        result = ops.matmul(kept, value)
+
+        def gradient(*arguments, upstream=None):
+            if upstream is None:
+                (upstream,) = arguments
+            into = ops.matmul(upstream, ops.transpose(value, (0, 1, 3, 2)))
+            into = into if keep is None else into * keep
+            into = (into - ops.sum(upstream * result, axis=-1, keepdims=True)) * weights
+            return (
+                ops.matmul(into, key),
+                ops.matmul(ops.transpose(into, (0, 1, 3, 2)), query),
+                ops.matmul(ops.transpose(kept, (0, 1, 3, 2)), upstream),
+            )
+
+        return result, gradient
+
+    return apply(query, key, value)
+
+
 def _folded(norm, kernel, bias):
     return (kernel, bias) if norm is None else norm.folded(kernel, bias)
 
@@ -123,11 +171,11 @@ class SelfAttention(keras.layers.Layer):
         batch, length = ops.shape(tokens)[0], ops.shape(tokens)[1]
         projected = ops.reshape(projected, (batch, length, 3, self.num_heads, self.head_dim))
         query, key, value = ops.unstack(ops.transpose(projected, (2, 0, 3, 1, 4)), 3, axis=0)
-        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
-        if bias is not None:
-            scores = scores + bias
-        weights = self.dropout(ops.softmax(scores, axis=-1), training=training)
-        mixed = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
+        keep = None
+        if training and self.rate:
+            # What dropout makes of ones is what it multiplies the weights with.
+            keep = self.dropout(ops.ones((batch, self.num_heads, length, length), dtype=value.dtype), training=True)
+        mixed = ops.transpose(mix(query, key, value, bias, keep), (0, 2, 1, 3))
         return linear(ops.reshape(mixed, ops.shape(tokens)), self.output_kernel, self.output_bias)
 
     def from_one(self, query, tokens, bias=None, norm=None, training=None):

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from zoo.layers.attention import MASKED_SCORE
+from zoo.layers.attention import MASKED_SCORE, mix
 from zoo.layers.layer_norm import LayerNorm, linear
 
 EPSILON = 1e-6
@@ -93,17 +93,9 @@ class Attention(keras.layers.Layer):
         shifts = [self.query_bias * self.scale, ops.zeros_like(self.value_bias), self.value_bias]
         return linear(tokens, kernel, ops.concatenate(shifts))
 
-    def scores(self, query, keys, bias):
-        """Give the attention weights (batch, head, query, key) of queries and keys with heads apart."""
-        scores = ops.matmul(query, ops.transpose(keys, (0, 1, 3, 2)))
-        if scores.shape[-1] == 1:
-            # Keras warns of a softmax over one number, as the first row of a roll-out has it.
-            return ops.ones_like(scores)
-        return ops.softmax(scores if bias is None else scores + bias, axis=-1)
-
     def attend(self, query, keys, values, bias=None):
         """Give (batch, query, width) from queries, keys and values with heads apart."""
-        mixed = ops.transpose(ops.matmul(self.scores(query, keys, bias), values), (0, 2, 1, 3))
+        mixed = ops.transpose(mix(query, keys, values, bias), (0, 2, 1, 3))
         mixed = ops.reshape(mixed, (ops.shape(mixed)[0], ops.shape(mixed)[1], self.width))
         return linear(mixed, self.output_kernel, self.output_bias)
 

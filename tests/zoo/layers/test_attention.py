@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 from scipy.special import softmax
 
-from zoo.layers.attention import SelfAttention, key_bias
+from zoo.layers.attention import SelfAttention, key_bias, mix
 from zoo.layers.transformer import EncoderBlock, TransformerEncoder
 
 
@@ -110,3 +111,26 @@ def test_dropout_acts_in_training_only(tokens):
     still = [ops.convert_to_numpy(block(values, training=False)) for _ in range(2)]
     np.testing.assert_array_equal(*still)
     assert (ops.convert_to_numpy(block(values, training=True)) != still[0]).any()
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_mixing_has_the_gradients_of_the_plain_expression(tokens, dropped):
+    rng = np.random.default_rng(2)
+    parts = [tf.constant(rng.normal(size=(4, 2, 6, 3)), tf.float32) for _ in range(3)]
+    mask = tokens[1].copy()
+    mask[:, 0] = True
+    bias = key_bias(ops.convert_to_tensor(mask), "float32")
+    keep = tf.constant(rng.integers(0, 2, (4, 2, 6, 6)) * 2.0, tf.float32) if dropped else None
+
+    def plain(query, key, value):
+        weights = tf.nn.softmax(query @ tf.transpose(key, (0, 1, 3, 2)) + bias)
+        return (weights if keep is None else weights * keep) @ value
+
+    found = []
+    for function in (lambda *three: mix(*three, bias, keep), plain):
+        with tf.GradientTape() as tape:
+            tape.watch(parts)
+            loss = tf.reduce_sum(tf.sin(function(*parts)))
+        found.append([loss, *tape.gradient(loss, parts)])
+    for left, right in zip(*found, strict=True):
+        np.testing.assert_allclose(left, right, atol=5e-6)

@@ -154,6 +154,7 @@ def _masks(model, source, rows, expected):
 
 def _layers(model, source, expected):
     """Compare positions, tokens, every encoder block and the first block's attention weights."""
+    from zoo.layers.attention import attention_weights
     from zoo.layers.post_norm import score_bias, sinusoids
 
     found, encoder = [], model.encoder
@@ -170,7 +171,7 @@ def _layers(model, source, expected):
         if f"{name}_attention" in expected:
             attention = block.self_attention
             query, keys, _ = attention.heads(attention.projections(tokens), 3)
-            weights = attention.scores(query, keys, bias)
+            weights = attention_weights(query, keys, bias)
             found.append(_close(f"{name}_attention", weights, expected[f"{name}_attention"]))
         tokens = block(tokens, bias)
         if name in expected:
