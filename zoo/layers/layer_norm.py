@@ -24,11 +24,25 @@ def _product(values, kernel, bias):
     def gradient(*arguments, upstream=None):
         if upstream is None:
             (upstream,) = arguments
-        ones = ops.ones((1, ops.shape(upstream)[0]), dtype=upstream.dtype)
         into = ops.matmul(upstream, ops.transpose(kernel))
-        return into, ops.matmul(ops.transpose(values), upstream), ops.matmul(ones, upstream)[0]
+        return into, ops.matmul(ops.transpose(values), upstream), _column_sums(upstream)
 
     return ops.add(ops.matmul(values, kernel), bias), gradient
+
+
+@ops.custom_gradient
+def _affine(values, gamma, beta):
+    def gradient(*arguments, upstream=None):
+        if upstream is None:
+            (upstream,) = arguments
+        return upstream * gamma, _column_sums(upstream * values), _column_sums(upstream)
+
+    return values * gamma + beta, gradient
+
+
+def _column_sums(values):
+    flat = ops.reshape(values, (-1, values.shape[-1]))
+    return ops.matmul(ops.ones((1, ops.shape(flat)[0]), dtype=flat.dtype), flat)[0]
 
 
 def standardise(values, epsilon):
@@ -80,5 +94,6 @@ class LayerNorm(keras.layers.LayerNormalization):
         return self.gamma[:, None] * kernel, bias + ops.matmul(self.beta, kernel)
 
     def call(self, inputs):
-        scaled = standardise(ops.cast(inputs, "float32"), self.epsilon)
-        return ops.cast(scaled * ops.cast(self.gamma, "float32") + ops.cast(self.beta, "float32"), self.compute_dtype)
+        plain = standardise(ops.cast(inputs, "float32"), self.epsilon)
+        scaled = _affine(plain, ops.cast(self.gamma, "float32"), ops.cast(self.beta, "float32"))
+        return ops.cast(scaled, self.compute_dtype)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from zoo.layers.activations import hard_sigmoid
-from zoo.layers.causal import CausalConvolutions, RecurrentStack, last_valid
+from zoo.layers.causal import CausalConvolutions, RecurrentStack, delayed, last_valid
 
 
 def test_hard_sigmoid_has_the_old_slope():
@@ -68,3 +69,21 @@ def test_the_last_valid_step_stands_for_those_behind_it():
     np.testing.assert_array_equal(found[0], values[0])
     np.testing.assert_array_equal(found[1], values[1][[0, 1, 1, 1]])
     np.testing.assert_array_equal(found[2], 0)
+
+
+@pytest.mark.parametrize("count", [1, 3, 9])
+def test_delayed_steps_and_their_gradient(count):
+    values = tf.constant(np.random.default_rng(7).normal(size=(2, 5, 3)), tf.float32)
+
+    def plain(rows):
+        return tf.pad(rows, [[0, 0], [count, 0], [0, 0]])[:, :5]
+
+    found = []
+    for function in (lambda rows: delayed(rows, count), plain):
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            result = function(values)
+            loss = tf.reduce_sum(tf.sin(result + 1.0) * tf.range(5.0)[None, :, None])
+        found.append((result, tape.gradient(loss, values)))
+    for left, right in zip(*found, strict=True):
+        np.testing.assert_allclose(left, right, atol=1e-6)
