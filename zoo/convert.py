@@ -16,13 +16,14 @@ FORMATS = (".npz", ".safetensors", ".h5", ".hdf5", ".index")
 SIZE_LIMIT = 4 * 2**30
 """Largest number of bytes that a weights file may unpack to."""
 
-EPILOG = """WEIGHTS holds the arrays under the original's own names, as .npz, .safetensors, old Keras .h5, or the
-.index file of a TensorFlow checkpoint, or the directory of a SavedModel. Nothing is unpickled. In your own PyTorch, a .pth becomes a file to
-read here by:
+EPILOG = """WEIGHTS holds the arrays under the original's own names, as .npz, .safetensors, old Keras .h5, the .index
+file of a TensorFlow checkpoint, or the directory of a SavedModel. Nothing is unpickled. In your own PyTorch,
+a .pth becomes a file to read here by:
   state = torch.load("model.pth", map_location="cpu", weights_only=True)
   state = state.get("state_dict", state)
   safetensors.torch.save_file({k: v.contiguous() for k, v in state.items()}, "model.safetensors")
-JSON holds the original's configuration keys, as in a golden case.
+JSON holds the original's configuration keys, as in a golden case; for ORACLE and the hierarchical LSTM
+{"taxonomy": "elasticc", "static": [...]}, or {} with --preset reference.
 exit code 0: written; 1: the weights do not fit; 2: wrong usage
 """
 
@@ -169,7 +170,7 @@ def convert(weights, config, model: str, out, *, preset: str | None = None, dere
         config = _named_by(entry, preset) | config
     network = registry.load(entry.importer)(read_weights(weights), config)
     if network.entry_name != model:
-        raise UsageError(f"--model: these weights and this configuration are of {network.entry_name}. Received: {model}")
+        raise UsageError(f"--model: the weights and configuration are of {network.entry_name}. Received: {model}")
     info = network.info
     raw = tuple(name for name in info.static if name not in inputs.derived_static)
     position = (inputs.ra_column, inputs.dec_column) if len(raw) < len(info.static) else ()

@@ -1,6 +1,7 @@
 """The Milky Way's dust: how much flux of a band it takes away.
 
-Law of Fitzpatrick 1999, PASP 111, 63, with R_V = 3.1: a band's extinction in magnitudes is its coefficient times E(B−V).
+Law of Fitzpatrick 1999, PASP 111, 63, with R_V = 3.1: a band's extinction in magnitudes is its coefficient times
+E(B−V).
 """
 
 from __future__ import annotations

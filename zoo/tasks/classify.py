@@ -28,7 +28,8 @@ class Classify(Task):
     """One of the run's classes an object.
 
     The loss is the sum over the network's heads, each with weight 1, times the weight of the object's class under
-    ``class_weights``; predictions come from its primary head. A network has ``heads`` (names), ``primary`` (one of them) and gives a dict of logits.
+    ``class_weights``; predictions come from its primary head. A network has ``heads`` (names), ``primary`` (one of
+    them) and gives a dict of logits.
     """
 
     monitor = "val_macro_f1"
