@@ -29,8 +29,6 @@ def coefficients(wavelengths) -> tuple[float, ...]:
     DataError
         If a wavelength is outside of `LIMITS`.
     """
-    from scipy.interpolate import CubicSpline
-
     wavelengths = np.asarray(wavelengths, "float64")
     outside = [value for value in wavelengths if not LIMITS[0] <= value <= LIMITS[1]]
     if outside:
@@ -50,9 +48,25 @@ def coefficients(wavelengths) -> tuple[float, ...]:
         np.dot([0.700127, 1.00184, -3.32598e-5], powers[:3]),
         np.dot([1.19456, 1.01707, -5.46959e-3, 7.97809e-4, -4.45636e-5], powers),
     ]
-    spline = CubicSpline(knots, [*optical, *_ultraviolet(knots[7:])], bc_type="natural")
-    found = np.where(wavelengths < 2700, _ultraviolet(inverse), spline(inverse))
+    values = np.array([*optical, *_ultraviolet(knots[7:])])
+    found = np.where(wavelengths < 2700, _ultraviolet(inverse), _spline(knots, values, inverse))
     return tuple(float(value) for value in found)
+
+
+def _spline(knots, values, wanted):
+    """Give the natural cubic spline through (knots, values), without bend at its ends, at wanted places."""
+    step = np.diff(knots)
+    system, right = np.eye(len(knots)), np.zeros(len(knots))
+    for place in range(1, len(knots) - 1):
+        before, after = step[place - 1], step[place]
+        system[place, place - 1 : place + 2] = before, 2 * (before + after), after
+        right[place] = 6 * ((values[place + 1] - values[place]) / after - (values[place] - values[place - 1]) / before)
+    bend = np.linalg.solve(system, right)
+    left = np.clip(np.searchsorted(knots, wanted, side="right") - 1, 0, len(knots) - 2)
+    width, share = step[left], (wanted - knots[left]) / step[left]
+    line = (1 - share) * values[left] + share * values[left + 1]
+    curve = ((1 - share) ** 3 - (1 - share)) * bend[left] + (share**3 - share) * bend[left + 1]
+    return line + curve * width**2 / 6
 
 
 def _ultraviolet(inverse):

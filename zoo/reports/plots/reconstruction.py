@@ -92,7 +92,7 @@ def comparison_figure(tables: Mapping[str, pd.DataFrame], title: str = "") -> Fi
             at = [places[day] for day in table["day"]]
             for score, label, more in (
                 (f"{kind}rmse", f"{name}, from the true past", {"linestyle": "-"}),
-                (f"{kind}rmse_rollout", f"{name}, from its own past", {"linestyle": "--"}),
+                (f"{kind}rmse_rollout", f"{name}, from its own past", {"linestyle": "--", "markerfacecolor": "white"}),
             ):
                 spread = np.nan_to_num(table[f"{score}_std"].to_numpy(np.float64))
                 axes.errorbar(at, table[score], yerr=spread, label=plain(label), **marker_look(index) | more)
