@@ -55,6 +55,12 @@ def global_mean(values, weight=None):
     return total / ops.where(count > 0, count, 1.0)
 
 
+def first_row(count: int):
+    """Give where this replica's ``count`` rows begin in what `all_gather` gives; 0 on one replica."""
+    context = _context()
+    return 0 if context is None else context.replica_id_in_sync_group * count
+
+
 def all_gather(values):
     """Give the values (batch, ...) of all replicas, one after another: (global batch, ...), the same on all.
 

@@ -16,13 +16,14 @@ FORMATS = (".npz", ".safetensors", ".h5", ".hdf5", ".index")
 SIZE_LIMIT = 4 * 2**30
 """Largest number of bytes that a weights file may unpack to."""
 
-EPILOG = """WEIGHTS holds the arrays under the original's own names, as .npz, .safetensors, old Keras .h5, or the
-.index file of a TensorFlow checkpoint. Nothing is unpickled. In your own PyTorch, a .pth becomes a file to
-read here by:
+EPILOG = """WEIGHTS holds the arrays under the original's own names, as .npz, .safetensors, old Keras .h5, the .index
+file of a TensorFlow checkpoint, or the directory of a SavedModel. Nothing is unpickled. In your own PyTorch,
+a .pth becomes a file to read here by:
   state = torch.load("model.pth", map_location="cpu", weights_only=True)
   state = state.get("state_dict", state)
   safetensors.torch.save_file({k: v.contiguous() for k, v in state.items()}, "model.safetensors")
-JSON holds the original's configuration keys, as in a golden case.
+JSON holds the original's configuration keys, as in a golden case; for ORACLE and the hierarchical LSTM
+{"taxonomy": "elasticc", "static": [...]}, or {} with --preset reference.
 exit code 0: written; 1: the weights do not fit; 2: wrong usage
 """
 
@@ -33,14 +34,17 @@ def read_weights(path) -> dict[str, Any]:
     Parameters
     ----------
     path : path
-        ``.npz``, ``.safetensors``, ``.h5``/``.hdf5`` or the ``.index`` of a TensorFlow checkpoint.
+        ``.npz``, ``.safetensors``, ``.h5``/``.hdf5``, the ``.index`` of a TensorFlow checkpoint, or a SavedModel.
 
     Returns
     -------
     dict of str to numpy array
-        Names with ``/`` or ``.`` as the file has them; a golden case's prefix ``w/`` is dropped.
+        Names with ``/`` or ``.`` as the file has them; a golden case's prefix ``w/`` is dropped. Of a checkpoint the
+        names of the attributes, see `zoo.training.checkpoint_names`.
     """
     path = Path(path)
+    if path.is_dir():
+        path = path / "variables" / "variables.index"
     if path.suffix not in FORMATS:
         raise UsageError(f"WEIGHTS must be one of {', '.join(FORMATS)}. Received: {path}")
     if not path.is_file():
@@ -96,13 +100,9 @@ def _hdf5(path: Path):
 
 
 def _checkpoint(path: Path):
-    import tensorflow as tf
+    from zoo.training import checkpoint_names
 
-    reader = tf.train.load_checkpoint(str(path.with_suffix("")))
-    suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
-    shapes = reader.get_variable_to_shape_map()
-    return {name.removesuffix(suffix): reader.get_tensor(name) for name in sorted(shapes)
-            if not name.startswith("_CHECKPOINTABLE")}  # fmt: skip
+    return checkpoint_names.read(str(path.with_suffix("")))
 
 
 _READERS = {
@@ -114,7 +114,8 @@ _READERS = {
 }
 
 
-def convert(weights, config, model: str, out, *, survey: str = "unknown", zero_point: float = 27.5) -> Path:
+def convert(weights, config, model: str, out, *, preset: str | None = None, deredden: str | None = None,
+            survey: str = "unknown", zero_point: float = 27.5) -> Path:  # fmt: skip
     """Build a model from an original's weights and write it as a run.
 
     Parameters
@@ -127,6 +128,11 @@ def convert(weights, config, model: str, out, *, survey: str = "unknown", zero_p
         Name in the registry; its family's importer reads the weights.
     out : path
         New run directory; ``zoo.predict`` and ``zoo.export`` take it.
+    preset : str, optional
+        Preset of the family with the options of stage 1, and with the names of static columns and the taxonomy if the
+        configuration lacks them; ``published`` where there is one, for the options alone, when absent.
+    deredden : str, optional
+        Static column with E(B-V), see `zoo.inputs.config.InputConfig`; at the wavelengths that RAPID's original takes.
     survey : str
         Survey of the data that the run shall accept.
     zero_point : float
@@ -158,15 +164,25 @@ def convert(weights, config, model: str, out, *, survey: str = "unknown", zero_p
             raise UsageError(f"--config: no such file. Received: {config}") from None
         except ValueError as error:
             raise DataError(f"{config}: not valid JSON ({error})") from None
+    options = _inputs_of(entry, preset) | ({} if deredden is None else {"deredden": deredden})
+    inputs = InputConfig(**options)
+    if preset is not None:
+        config = _named_by(entry, preset) | config
     network = registry.load(entry.importer)(read_weights(weights), config)
+    if network.entry_name != model:
+        raise UsageError(f"--model: the weights and configuration are of {network.entry_name}. Received: {model}")
     info = network.info
-    inputs = InputConfig(**_inputs_of(entry))
+    raw = tuple(name for name in info.static if name not in inputs.derived_static)
+    position = (inputs.ra_column, inputs.dec_column) if len(raw) < len(info.static) else ()
     spec = DataSpec(
         survey=survey,
         bands=info.bands,
         zero_point=zero_point,
-        static=tuple(Column(name) for name in info.static),
-        record_static=info.static,
+        static=tuple(Column(name, derived=name not in raw) for name in info.static),
+        record_static=tuple(dict.fromkeys([*raw, *position, *([deredden] if deredden else [])])),
+        position=position,
+        dust=Column(deredden) if deredden else None,
+        extinction=_extinction(info.bands) if deredden else (),
         classes=info.classes,
         native={str(place): place for place in range(len(info.classes))},
         features=info.features,
@@ -193,17 +209,38 @@ def convert(weights, config, model: str, out, *, survey: str = "unknown", zero_p
     return out
 
 
-def _inputs_of(entry) -> dict[str, Any]:
-    """Give the input options under which the family's published models were trained."""
+def _extinction(bands) -> tuple[float, ...]:
+    from zoo.inputs.extinction import WAVELENGTHS, coefficients
+
+    lost = [band for band in bands if band not in WAVELENGTHS]
+    if lost:
+        raise UsageError(
+            f"--deredden: no wavelength is known of these bands. Valid: {', '.join(WAVELENGTHS)}. "
+            f"Received: {', '.join(lost)}"
+        )
+    return coefficients([WAVELENGTHS[band] for band in bands])
+
+
+def _named_by(entry, preset: str) -> dict[str, Any]:
+    """Give the names of static columns and the taxonomy that a preset states."""
+    import hparams
+
+    _, options = hparams.preset(entry.family, preset)
+    static = [*(options.get("static_columns") or ()), *(options.get("derived_static") or ())]
+    return ({"static": static} if static else {}) | {key: options[key] for key in ("taxonomy",) if options.get(key)}
+
+
+def _inputs_of(entry, preset: str | None) -> dict[str, Any]:
+    """Give the input options of a preset, or those under which the family's published models were trained."""
     import dataclasses
 
     import hparams
     from zoo.inputs.config import InputConfig
 
     table = hparams.presets(entry.family)
-    if "published" not in table:
+    if preset is None and "published" not in table:
         return {}
-    _, options = hparams.preset(entry.family, "published")
+    _, options = hparams.preset(entry.family, preset or "published")
     names = {field.name for field in dataclasses.fields(InputConfig)}
     return {key: value for key, value in options.items() if key in names}
 
@@ -220,6 +257,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--config", required=True, metavar="JSON", help="the original's configuration keys")
     parser.add_argument("--model", required=True, help="name of the model in the zoo")
     parser.add_argument("--out", required=True, metavar="RUN", help="new run directory")
+    parser.add_argument("--preset", help="preset with the options of the inputs (published where there is one)")
+    parser.add_argument("--deredden", metavar="COLUMN", help="static column with E(B-V) by which fluxes are corrected")
     parser.add_argument("--survey", default="unknown", help="survey of the data that the run shall accept")
     parser.add_argument("--zero-point", type=float, default=27.5, help="AB magnitude of flux 1 in those data")
     command.add_common_flags(parser)
@@ -230,6 +269,8 @@ def main(argv: Sequence[str]) -> int:
             options.config,
             options.model,
             options.out,
+            preset=options.preset,
+            deredden=options.deredden,
             survey=options.survey,
             zero_point=options.zero_point,
         )  # fmt: skip

@@ -28,12 +28,15 @@ def main() -> None:
     import tensorflow as tf
 
     from zoo.losses.reconstruction import reconstruction_loss
+    from zoo.losses.triplet import triplet_hard, triplet_semihard
     from zoo.training import devices
 
     rng = np.random.default_rng(0)
     flux = rng.normal(size=(6, 4, 2)).astype("float32") * np.arange(1, 7, dtype="float32")[:, None, None]
     seen = rng.random((6, 4, 2)) < 0.7
     weight = np.array([1, 1, 0, 1, 1, 1], "float32")
+    # Positives and negatives of every object lie on both replicas.
+    labels = np.array([0, 1, 2, 0, 1, 0], "int32")
 
     def train(strategy):
         parts = strategy.num_replicas_in_sync
@@ -50,18 +53,21 @@ def main() -> None:
         with strategy.scope():
             kernel = tf.Variable(tf.fill([2, 2], 0.5))
 
-        def step(flux, seen, weight):
+        def step(flux, seen, weight, labels):
             with tf.GradientTape() as tape:
                 objects = reconstruction_loss(
                     "RMSE", flux, flux @ kernel, seen, reduction="all_points", sample_weight=weight
                 )
                 gathered = tf.reduce_sum(tf.square(collective.all_gather(flux[:, 0] @ kernel)))
-                loss = (tf.reduce_mean(objects) + 1e-3 * gathered) * collective.loss_scale()
+                embeddings = tf.reshape(flux @ kernel, [-1, 8])
+                triplets = [tf.reduce_mean(loss(labels, embeddings)) for loss in (triplet_semihard, triplet_hard)]
+                loss = (tf.reduce_mean(objects) + 1e-3 * gathered + sum(triplets)) * collective.loss_scale()
             gradient = tape.gradient(loss, kernel)
             context = tf.distribute.get_replica_context()
-            return objects[0], gathered, context.all_reduce(tf.distribute.ReduceOp.SUM, gradient)
+            means = [collective.global_mean(item[None]) for item in triplets]
+            return objects[0], gathered, context.all_reduce(tf.distribute.ReduceOp.SUM, gradient), *means
 
-        columns = [column(item) for item in (flux, seen, weight)]
+        columns = [column(item) for item in (flux, seen, weight, labels)]
         found = tf.function(lambda *args: strategy.run(step, args=args))(*columns)
         return [strategy.experimental_local_results(item)[0].numpy() for item in found]
 

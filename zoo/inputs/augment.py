@@ -36,6 +36,12 @@ def keep_fraction(curves, key):
     return transforms.share_of_rows(curves, share)
 
 
+def crop(curves, reference, share: float, key):
+    """Drop the rows before the reference time (object,) of a random share of the objects."""
+    cropped = tf.random.stateless_uniform([curves.count], key) < share
+    return transforms.keep(curves, ~tf.gather(cropped, curves.row) | (curves.time >= tf.gather(reference, curves.row)))
+
+
 def drop_observations(curves, fraction: float, key):
     """Drop a random share of each object's rows, the share itself uniform in [0, ``fraction``)."""
     share = tf.random.stateless_uniform([curves.count], key, 0, fraction)

@@ -45,6 +45,9 @@ class InputConfig:
     truncate_days : list of float
         Days of the truncation. Computed features follow: an object gets those of the last day not after
         its own.
+    crop_share : float
+        In training only, the share of objects that lose all observations before the reference time; 0.5 stands for
+        RAPID's doubling of the training objects by such copies.
     drop_fraction : float
         In training only, the largest random share of an object's observations that is dropped.
     grid_start : float
@@ -70,6 +73,10 @@ class InputConfig:
         centre of that deep field).
     ra_column, dec_column : str
         Static columns with the position, ICRS degrees; the model takes them only if ``static_columns`` names them.
+    deredden : str, optional
+        Static column with the Milky Way's E(B-V), which the model itself need not take: fluxes and their errors are
+        corrected for its extinction (Fitzpatrick 1999, R_V = 3.1, at the wavelengths of the band table), but where it
+        is missing. Computed features and other derived groups are not.
     feature_group : str
         Name of the derived group of computed features.
     """
@@ -86,6 +93,7 @@ class InputConfig:
     rest_frame_time: str | None = None
     truncate: Literal["none", "choice", "uniform", "fraction"] = "none"
     truncate_days: list[float] = dataclasses.field(default_factory=lambda: [8.0, 128.0, 2048.0])
+    crop_share: float = 0.0
     drop_fraction: float = 0.0
     grid_start: float = -70.0
     grid_step: float = 3.0
@@ -97,6 +105,7 @@ class InputConfig:
     derived_static: list[str] = dataclasses.field(default_factory=list)
     ra_column: str = "ra"
     dec_column: str = "decl"
+    deredden: str | None = None
     feature_group: str = "features"
 
     def __post_init__(self):
@@ -112,6 +121,8 @@ class InputConfig:
             raise UsageError(f"grid_steps must be at least 1. Received: {self.grid_steps}")
         if not 0 <= self.drop_fraction < 1:
             raise UsageError(f"drop_fraction must lie in [0, 1). Received: {self.drop_fraction}")
+        if not 0 <= self.crop_share <= 1:
+            raise UsageError(f"crop_share must lie in [0, 1]. Received: {self.crop_share}")
         if self.truncate != "none" and not self.truncate_days:
             raise UsageError("truncate needs at least one of truncate_days. Received: []")
         if any(not day > 0 for day in self.truncate_days):

@@ -65,6 +65,10 @@ class DataSpec:
         Index of the node of every class; classes that a selection dropped may be among them.
     position : tuple of str
         Static columns with right ascension and declination, where a static column is derived from them.
+    dust : Column, optional
+        Static column with the E(B−V) by which fluxes are corrected.
+    extinction : tuple of float
+        Of every band, in magnitudes for E(B−V) = 1; empty where fluxes are not corrected.
     """
 
     survey: str
@@ -84,6 +88,8 @@ class DataSpec:
     parents: tuple[int, ...] = ()
     class_nodes: dict[str, int] = dataclasses.field(default_factory=dict)
     position: tuple[str, ...] = ()
+    dust: Column | None = None
+    extinction: tuple[float, ...] = ()
 
     @property
     def tree(self) -> trees.Taxonomy | None:
@@ -119,9 +125,10 @@ class DataSpec:
 
     @property
     def raw_static(self) -> tuple[str, ...]:
-        """Static columns that data must have: those that the model takes as they are, then its position columns."""
+        """Static columns that data must have: those that the model takes as they are, then position and dust."""
         taken = [column.name for column in self.static if not column.derived]
-        return tuple(dict.fromkeys([*taken, *self.position]))
+        dust = [self.dust.name] if self.dust else []
+        return tuple(dict.fromkeys([*taken, *self.position, *dust]))
 
     @property
     def derived_static(self) -> tuple[str, ...]:
@@ -146,11 +153,14 @@ class DataSpec:
     def from_dict(cls, values: dict[str, Any]) -> DataSpec:
         """Build from what `to_dict` gave."""
         values = dict(values)
-        values["static"] = tuple(
-            Column(item["name"], tuple(item["missing"]), item["caution"], item.get("derived", False))
-            for item in values["static"]
-        )
-        for key in ("bands", "record_static", "classes", "features", "feature_days", "nodes", "parents", "position"):
+
+        def column(item):
+            return Column(item["name"], tuple(item["missing"]), item["caution"], item.get("derived", False))
+
+        values["static"] = tuple(map(column, values["static"]))
+        values["dust"] = column(values["dust"]) if values.get("dust") else None
+        for key in ("bands", "record_static", "classes", "features", "feature_days", "nodes", "parents", "position",
+                    "extinction"):  # fmt: skip
             values[key] = tuple(values.get(key, ()))
         return cls(**values)
 
@@ -176,6 +186,8 @@ def describe(directory: RecordDirectory, parts, inputs: InputConfig, selection: 
         fingerprint=info.fingerprint,
         position=(inputs.ra_column, inputs.dec_column) if any(column.derived for column in static) else (),
     )
+    if inputs.deredden is not None:
+        spec = dataclasses.replace(spec, **_dust(directory, parts, inputs.deredden))
     if taxonomy:
         spec = spec.under(trees.load(taxonomy))
     if "features" not in parts:
@@ -219,6 +231,26 @@ def _static_columns(directory: RecordDirectory, inputs: InputConfig) -> tuple[Co
         )
     taken = tuple(Column(name, tuple(table[name].missing), table[name].caution) for name in names)
     return taken + _derived_columns(directory, table, inputs)
+
+
+def _dust(directory: RecordDirectory, parts, name: str) -> dict[str, Any]:
+    """Give `DataSpec.dust` and `DataSpec.extinction`."""
+    from zoo.inputs import extinction
+
+    table = {column.name: column for column in directory.info.static_columns}
+    if name not in table:
+        raise UsageError(
+            f"--deredden: {directory.path} has no such static column with E(B-V). "
+            f"Valid: {', '.join(table) or 'none'}. Received: {name!r}"
+        )
+    if "light_curve" not in parts:
+        raise UsageError(f"--deredden goes with a model that reads light curves. Received: {', '.join(parts)}")
+    column = table[name]
+    wavelengths = [band.wavelength_angstrom for band in directory.info.bands]
+    return {
+        "dust": Column(name, tuple(column.missing), column.caution),
+        "extinction": extinction.coefficients(wavelengths),
+    }
 
 
 def _derived_columns(directory: RecordDirectory, table, inputs: InputConfig) -> tuple[Column, ...]:
@@ -293,4 +325,7 @@ def build_stage(spec: DataSpec, view: str, parts, config: InputConfig, static_na
         feature_days=spec.feature_days,
         feature_size=len(spec.features),
         redshift=None if redshift is None else taken.index(redshift),
+        dust=have.index(spec.dust.name) if spec.dust else None,
+        dust_missing=spec.dust.missing if spec.dust else (),
+        extinction=spec.extinction,
     )

@@ -72,6 +72,12 @@ class Stage:
         Columns of the computed features.
     redshift : int, optional
         Which of the columns taken holds the redshift by which times are shortened.
+    dust : int, optional
+        Which static column of a record holds the E(B−V) by which fluxes are corrected.
+    dust_missing : tuple of float
+        Sentinels of that column.
+    extinction : tuple of float (band,)
+        Extinction in magnitudes for E(B−V) = 1.
     """
 
     view: str
@@ -86,6 +92,9 @@ class Stage:
     feature_days: tuple[float, ...] = ()
     feature_size: int = 0
     redshift: int | None = None
+    dust: int | None = None
+    dust_missing: tuple[float, ...] = ()
+    extinction: tuple[float, ...] = ()
 
     def parse(self, serialized):
         """Decode records (object,) into light curves and their static columns (object, static_size)."""
@@ -123,6 +132,10 @@ class Stage:
         """
         config = self.config
         position = [static[:, place] for place in self.position]
+        if self.dust is not None:
+            dust = build.static_values(static, {self.dust: list(self.dust_missing)})[:, self.dust]
+            curves = transforms.deredden(curves, dust, self.extinction)
+            twin = None if twin is None else transforms.deredden(twin, dust, self.extinction)
         # No transform looks at the flux: both keep the same rows.
         twin = None if twin is None else self._transformed(twin, days, key)[0]
         curves, reference, origin, days = self._transformed(curves, days, key)
@@ -152,6 +165,8 @@ class Stage:
             days = augment.truncation_days(config, curves.count, key)
         if days is not None:
             curves = transforms.until_day(curves, reference, days)
+        if key is not None and config.crop_share > 0:
+            curves = augment.crop(curves, reference, config.crop_share, key + 3)
         if key is not None and config.drop_fraction > 0:
             curves = augment.drop_observations(curves, config.drop_fraction, key + 1)
         return transforms.relative_time(curves, origin), reference, origin, days

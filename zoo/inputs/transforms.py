@@ -6,6 +6,7 @@ A batch holds the rows of all its objects one after another (`LightCurves`). Tim
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -227,6 +228,23 @@ def stretch(redshift):
     """Give 1 + z (object,), float64; 1 where the redshift (object,) is missing or not positive."""
     known = tf.math.is_finite(redshift) & (redshift > 0)
     return 1.0 + tf.cast(tf.where(known, redshift, tf.zeros_like(redshift)), tf.float64)
+
+
+def deredden(curves: LightCurves, reddening, coefficients) -> LightCurves:
+    """Multiply fluxes and errors by 10^(0.4 A), A = coefficient of the band · E(B−V).
+
+    Parameters
+    ----------
+    reddening : tensor (object,), float32
+        E(B−V); one that is not finite or not positive changes nothing.
+    coefficients : sequence of float (band,)
+        Extinction in magnitudes for E(B−V) = 1.
+    """
+    known = tf.math.is_finite(reddening) & (reddening > 0)
+    reddening = tf.gather(tf.where(known, reddening, tf.zeros_like(reddening)), curves.row)
+    magnitudes = tf.gather(tf.constant(coefficients, tf.float32), curves.band) * reddening
+    factor = tf.exp(0.4 * math.log(10.0) * magnitudes)
+    return curves._replace(flux=curves.flux * factor, flux_err=curves.flux_err * factor)
 
 
 def select(curves: LightCurves, config, bands: int):

@@ -39,10 +39,7 @@ def weighted_crossentropy(labels, logits, smoothing: float = 0.0, weights=None):
         1 when absent.
     """
     loss = crossentropy(labels, logits, smoothing)
-    if weights is None:
-        return loss
-    true = ops.one_hot(labels, len(weights), dtype="float32")
-    return loss * ops.matmul(true, ops.convert_to_tensor(weights, dtype="float32"))
+    return loss if weights is None else loss * of_class(labels, weights)
 
 
 def focal(labels, logits, smoothing: float = 0.0, gamma: float = 2.0):
@@ -82,6 +79,19 @@ def smooth(true, smoothing: float):
     return true * (1.0 - smoothing) + smoothing / ops.shape(true)[-1]
 
 
+def of_class(labels, weights):
+    """Give the weight of each object's class, (batch,), float32.
+
+    Parameters
+    ----------
+    labels : tensor (batch,), int
+        Class index.
+    weights : array (class,)
+    """
+    true = ops.one_hot(labels, len(weights), dtype="float32")
+    return ops.matmul(true, ops.convert_to_tensor(weights, dtype="float32"))
+
+
 LOSSES = {
     "crossentropy": crossentropy,
     "weighted_crossentropy": weighted_crossentropy,
@@ -94,6 +104,3 @@ LOSSES = {
 
 WEIGHTED = ("weighted_crossentropy",)
 """Those that take a weight for each class, from the numbers of training objects."""
-
-WHOLE_BATCH = ("triplet_semihard", "triplet_hard")
-"""Those that compare the objects of a batch with each other."""

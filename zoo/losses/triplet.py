@@ -1,32 +1,40 @@
-"""Triplet losses: objects of one class are to lie closer together than to any other."""
+"""Triplet losses: objects of one class are to lie closer together than to any other.
+
+Positives and negatives are looked for among the objects of all replicas.
+"""
 
 from __future__ import annotations
 
 from keras import ops
 
+from zoo import collective
+
 METRICS = ("L2", "squared-L2", "angular")
 
 
-def distances(embeddings, metric: str = "L2"):
-    """Give the distances (batch, batch) of the rows of embeddings (batch, width).
+def distances(embeddings, metric: str = "L2", others=None, first=0):
+    """Give the distances (batch, other) of the rows of embeddings from those of others.
 
     Parameters
     ----------
     embeddings : tensor (batch, width)
+    others : tensor (other, width), optional
+        The embeddings themselves when absent.
+    first : int
+        Row of the others at which the embeddings stand among them.
     metric : {"L2", "squared-L2", "angular"}
         Euclidean, its square, or 1 − cosine.
     """
     if metric not in METRICS:
         raise ValueError(f"Unknown metric. Valid: {', '.join(METRICS)}. Received: {metric!r}")
-    embeddings = ops.cast(embeddings, "float32")
+    ours = ops.cast(embeddings, "float32")
+    theirs = ours if others is None else ops.cast(others, "float32")
     if metric == "angular":
-        lengths = ops.sqrt(ops.maximum(ops.sum(ops.square(embeddings), axis=1, keepdims=True), 1e-12))
-        unit = embeddings / lengths
-        return ops.maximum(1.0 - ops.matmul(unit, ops.transpose(unit)), 0.0)
-    squares = ops.sum(ops.square(embeddings), axis=1)
-    found = squares[:, None] + squares[None, :] - 2.0 * ops.matmul(embeddings, ops.transpose(embeddings))
-    # Rounding leaves a little on the diagonal and below zero.
-    found = ops.maximum(found, 0.0) * (1.0 - ops.eye(ops.shape(embeddings)[0], dtype="float32"))
+        return ops.maximum(1.0 - ops.matmul(_unit(ours), ops.transpose(_unit(theirs))), 0.0)
+    squares = ops.sum(ops.square(ours), axis=1)[:, None] + ops.sum(ops.square(theirs), axis=1)[None, :]
+    found = squares - 2.0 * ops.matmul(ours, ops.transpose(theirs))
+    # Rounding leaves a little where an object meets itself, and below zero.
+    found = ops.where(_itself(ours, theirs, first), 0.0, ops.maximum(found, 0.0))
     if metric == "squared-L2":
         return found
     # The root has no derivative at 0: equal objects give none.
@@ -34,12 +42,37 @@ def distances(embeddings, metric: str = "L2"):
     return ops.where(apart, ops.sqrt(ops.where(apart, found, 1.0)), 0.0)
 
 
-def _pairs(labels):
-    """Give which pairs (batch, batch) are of one class but not the same object, and which of two classes."""
-    labels = ops.reshape(labels, [-1])
-    same = ops.equal(labels[:, None], labels[None, :])
-    count = ops.shape(labels)[0]
-    return ops.logical_and(same, ops.logical_not(ops.eye(count, dtype="bool"))), ops.logical_not(same)
+def _unit(embeddings):
+    return embeddings / ops.sqrt(ops.maximum(ops.sum(ops.square(embeddings), axis=1, keepdims=True), 1e-12))
+
+
+def _itself(ours, theirs, first):
+    """Give which pairs (batch, other) are an object and itself."""
+    place = ops.arange(ops.shape(ours)[0]) + first
+    return ops.equal(place[:, None], ops.arange(ops.shape(theirs)[0])[None, :])
+
+
+def _compared(labels, embeddings, metric: str):
+    """Compare this replica's objects with those of all replicas.
+
+    Returns
+    -------
+    apart : tensor (batch, other), float32
+        Distances.
+    positive, negative : tensor (batch, other), bool
+        Which pairs are of one class but not the same object, and which of two classes.
+    pairs : tensor (), float32
+        Mean number of positives of an object, over all replicas.
+    """
+    labels = ops.cast(ops.reshape(labels, [-1]), "float32")
+    others, embeddings = collective.all_gather(labels), ops.cast(embeddings, "float32")
+    # Where rows begin is a number of objects, whatever Keras takes its shapes for.
+    first = ops.cast(collective.first_row(ops.shape(labels)[0]), "int32")
+    apart = distances(embeddings, metric, collective.all_gather(embeddings), first)
+    same = ops.equal(labels[:, None], others[None, :])
+    positive = ops.logical_and(same, ops.logical_not(_itself(labels, others, first)))
+    everywhere = ops.sum(ops.cast(ops.equal(others[:, None], others[None, :]), "float32"), axis=1)
+    return apart, positive, ops.logical_not(same), ops.mean(everywhere - 1.0)
 
 
 def _largest(values, chosen):
@@ -69,14 +102,12 @@ def triplet_semihard(labels, embeddings, margin: float = 1.0, metric: str = "L2"
     margin : float
     metric : {"L2", "squared-L2", "angular"}
     """
-    apart = distances(embeddings, metric)
-    positive, negative = _pairs(labels)
+    apart, positive, negative, pairs = _compared(labels, embeddings, metric)
     # (anchor, positive, negative): further away than the positive, and of another class.
     further = ops.logical_and(apart[:, None, :] > apart[:, :, None], negative[:, None, :])
     outside = _least(apart[:, None, :] * ops.ones_like(apart)[:, :, None], further)
     chosen = ops.where(ops.any(further, axis=-1), outside, _largest(apart, negative))
     costs = ops.where(positive, ops.maximum(margin + apart - chosen, 0.0), 0.0)
-    pairs = ops.mean(ops.sum(ops.cast(positive, "float32"), axis=1))
     return ops.sum(costs, axis=1) / ops.where(pairs > 0, pairs, 1.0)
 
 
@@ -95,7 +126,6 @@ def triplet_hard(labels, embeddings, margin: float = 1.0, metric: str = "L2", so
     metric : {"L2", "squared-L2", "angular"}
     soft : bool
     """
-    apart = distances(embeddings, metric)
-    positive, negative = _pairs(labels)
+    apart, positive, negative, _ = _compared(labels, embeddings, metric)
     difference = _largest(apart, positive)[:, 0] - _least(apart, negative)
     return ops.softplus(difference) if soft else ops.maximum(margin + difference, 0.0)

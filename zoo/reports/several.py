@@ -92,8 +92,8 @@ def write_comparison(run_dirs: Sequence[str | Path], out_dir: str | Path) -> Pat
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
     classes, last = runs[0].files.config.classes, runs[0].last_day
-    by_days = _mean_by(groups, lambda run: run.scores, ["day"], list(METRICS))
-    per_class = _mean_by(groups, lambda run: run.per_class, ["day", "class"], ["support", *PER_CLASS])
+    by_days = mean_by(groups, lambda run: run.scores, ["day"], list(METRICS))
+    per_class = mean_by(groups, lambda run: run.per_class, ["day", "class"], ["support", *PER_CLASS])
     per_class = _in_class_order(per_class, classes)
     matrices = {name: _mean_matrix(members) for name, members in groups.items()}
     cautions = _cautions(groups)
@@ -148,7 +148,7 @@ def _check_alike(first: ScoredRun, other: ScoredRun) -> None:
         )
 
 
-def _mean_by(groups, pick, keys: list[str], columns: list[str]) -> pd.DataFrame:
+def mean_by(groups, pick, keys: list[str], columns: list[str]) -> pd.DataFrame:
     """Mean and population standard deviation of columns over the runs of every group, NaN left out."""
     import pandas as pd
 

@@ -31,14 +31,11 @@ class Task:
         What `fit_calibration` gave; predictions and answers follow it. Empty for none.
     scores : dict of str to callable
         By name, what gives a new Keras metric of the number of classes: the further scores of ``--metrics``.
-    whole_batch : tuple of str
-        Names of losses that compare the objects of a batch with each other, which replicas would do apart.
     """
 
     monitor = "val_loss"
     mode = "min"
     scores: dict = {}
-    whole_batch: tuple[str, ...] = ()
     labelled = True
 
     def __init__(self, spec, run):

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
 from tfrecords.errors import UsageError
-from zoo.losses.classification import LOSSES, WEIGHTED, WHOLE_BATCH
+from zoo.losses.classification import LOSSES, WEIGHTED, of_class
 from zoo.losses.hierarchical import balanced_weights
 from zoo.metrics.agreement import CohenKappa, MatthewsCorrelation
 from zoo.metrics.confusion import ConfusionMatrix
@@ -27,8 +27,9 @@ def weighted_logits(weights, outputs):
 class Classify(Task):
     """One of the run's classes an object.
 
-    The loss is the sum over the network's heads, each with weight 1; predictions come from its primary
-    head. A network has ``heads`` (names), ``primary`` (one of them) and gives a dict of logits.
+    The loss is the sum over the network's heads, each with weight 1, times the weight of the object's class under
+    ``class_weights``; predictions come from its primary head. A network has ``heads`` (names), ``primary`` (one of
+    them) and gives a dict of logits.
     """
 
     monitor = "val_macro_f1"
@@ -39,11 +40,10 @@ class Classify(Task):
         "cohen_kappa_quadratic": partial(CohenKappa, weighting="quadratic"),
         "matthews": MatthewsCorrelation,
     }
-    whole_batch = WHOLE_BATCH
 
     def __init__(self, spec, run):
         super().__init__(spec, run)
-        self.weights = None
+        self.weights = self.class_weights = None
         self.check()
 
     def check(self) -> None:
@@ -52,8 +52,23 @@ class Classify(Task):
             raise UsageError(unknown("loss for classification", self.run.loss, [*LOSSES, "hierarchical"]))
 
     def prepare(self, counts):
+        kind, names, absent = self.run.class_weights, self.spec.classes, self.run.absent_nodes
+        if kind != "none":
+            total = np.max(counts) * len(counts) if kind == "largest" else None
+            self.class_weights = balanced_weights(counts, names, absent, total)
         if self.run.loss in WEIGHTED:
-            self.weights = balanced_weights(counts, self.spec.classes, self.run.absent_nodes)
+            self.weights = balanced_weights(counts, names, absent)
+
+    def weighted(self, losses, targets):
+        """Give the losses of objects, (batch,), times the weights of their classes."""
+        if self.run.class_weights == "none":
+            return losses
+        if self.class_weights is None:
+            raise UsageError(
+                f"class_weights {self.run.class_weights} needs the numbers of training objects: call prepare(counts) "
+                "of the task first. Received: no numbers"
+            )
+        return losses * of_class(targets["label"], self.class_weights)
 
     def head_loss(self, labels, logits):
         """Give the loss of every object, (batch,), at one head."""
@@ -66,7 +81,7 @@ class Classify(Task):
 
     def loss(self, network, outputs, targets):
         heads = [self.head_loss(targets["label"], outputs[head]) for head in network.heads]
-        return sum(heads[1:], heads[0])
+        return self.weighted(sum(heads[1:], heads[0]), targets)
 
     def metrics(self, network):
         classes = len(self.spec.classes)

@@ -33,6 +33,7 @@ class Hierarchical(Classify):
         self.places = self.spec.places
 
     def prepare(self, counts):
+        super().prepare(counts)
         if self.run.node_weights == "counts":
             nodes = hierarchical.node_counts(counts, self.tree, self.places)
             self.weights = hierarchical.balanced_weights(nodes, self.tree.nodes, self.run.absent_nodes, nodes[0])

@@ -19,8 +19,9 @@ class PerStep(Classify):
     The network's heads give logits (batch, step, 1 + class), the first of ``Pre-explosion``, and repeat those of the
     last valid step behind it. The explosion is ``t0`` of the run's ``target_group`` where it is known and the
     reference time without a group; an object whose ``t0`` is NaN is of its class at every step. The loss of an object
-    is the mean cross-entropy of its valid steps, summed over the heads. As a classification of objects, the
-    probabilities are those of the last step under the condition that the explosion has been.
+    is the mean cross-entropy of its valid steps, summed over the heads, times the weight of its class under
+    ``class_weights``. As a classification of objects, the probabilities are those of the last step under the
+    condition that the explosion has been.
     """
 
     def __init__(self, spec, run):
@@ -40,7 +41,7 @@ class PerStep(Classify):
     def loss(self, network, outputs, targets):
         labels = self.labels(targets)
         heads = [step_crossentropy(labels, outputs[head], self.run.label_smoothing) for head in network.heads]
-        return sum(heads[1:], heads[0])
+        return self.weighted(sum(heads[1:], heads[0]), targets)
 
     def metrics(self, network):
         return [_LastStep(self, network, len(self.spec.classes)), _EveryStep(self, network)]

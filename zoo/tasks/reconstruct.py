@@ -30,6 +30,8 @@ class Reconstruct(Task):
         super().__init__(spec, run)
         if run.loss not in LOSSES:
             raise UsageError(unknown("loss for reconstruction", run.loss, LOSSES))
+        if run.class_weights != "none":
+            raise UsageError(f"a reconstruction has no classes to weigh. Received: {run.class_weights}")
         if run.calibrate != "none":
             raise UsageError(f"a reconstruction has no probabilities to calibrate. Received: {run.calibrate}")
 

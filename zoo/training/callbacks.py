@@ -127,9 +127,9 @@ class Recorder(keras.callbacks.Callback):
     def _plateau(self, rate: float) -> None:
         if self.run.schedule != "plateau":
             return
-        if self.state["plateau_wait"] >= max(1, self.run.patience // 3):
-            rate = max(rate / 2, self.run.learning_rate * self.run.final_rate)
-            self.state["plateau_wait"] = 0
+        if self.state["plateau_wait"] >= (self.run.plateau_patience or max(1, self.run.patience // 3)):
+            rate = max(rate * self.run.plateau_factor, self.run.learning_rate * self.run.final_rate)
+            self.state["plateau_wait"] = -self.run.plateau_cooldown
         self.state["learning_rate"] = rate
         self.model.optimizer.learning_rate = rate
 

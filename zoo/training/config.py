@@ -46,6 +46,9 @@ class RunConfig:
         Name of the task's loss. For classes: ``crossentropy``, ``weighted_crossentropy`` (by the inverse numbers of
         training objects), ``focal``, ``sigmoid_focal``, ``hierarchical``, or the crossentropy plus the triplets of a
         batch, ``triplet_semihard`` and ``triplet_hard``.
+    class_weights : {"none", "balanced", "largest"}
+        Under any loss of classes: multiply an object's loss by N / (K n), of n training objects of its class among N
+        of K classes, or by n of the largest class over its own (RAPID's), or not at all.
     taxonomy : str, optional
         Tree of classes, by name or as a YAML file; goes with ``loss hierarchical``, whose networks have one logit a
         node. The next four go with it too.
@@ -56,7 +59,8 @@ class RunConfig:
     node_weights : {"counts", "none"}
         Weigh nodes by N / (M n), with n of the N training objects below each of the M nodes, or all alike.
     absent_nodes : {"error", "zero"}
-        What becomes of a node, or under ``weighted_crossentropy`` a class, without training objects.
+        What becomes of a node, or under ``weighted_crossentropy`` or ``class_weights`` a class, without training
+        objects.
     label_smoothing : float
         Share of the target that is spread over all classes.
     target_group : str, optional
@@ -135,8 +139,13 @@ class RunConfig:
     decay_rate : float
         See ``decay_steps``.
     patience : int
-        Epochs without improvement after which training stops; 0 never stops. Under ``plateau`` the rate is
-        halved after a third of it.
+        Epochs without improvement after which training stops; 0 never stops.
+    plateau_factor : float
+        Under ``plateau``: what the rate is multiplied with after ``plateau_patience`` epochs without improvement.
+    plateau_patience : int, optional
+        A third of ``patience`` when absent.
+    plateau_cooldown : int
+        Epochs after such a step that do not count towards the next one.
     max_hours : float, optional
         Hours of wall time after which no further epoch is begun, nor one that would last longer, as the longest so
         far did; at least one is trained. The run keeps its best epoch and can be resumed, with the same time again.
@@ -170,6 +179,7 @@ class RunConfig:
     devices: str = "auto"
     mixed_precision: Literal["float32", "bfloat16"] = "float32"
     loss: str = "crossentropy"
+    class_weights: Literal["none", "balanced", "largest"] = "none"
     taxonomy: str | None = None
     hierarchy_alpha: float = 0.5
     hierarchy_by: Literal["depth", "height"] = "depth"
@@ -211,6 +221,9 @@ class RunConfig:
     decay_steps: int | None = None
     decay_rate: float = 0.9
     patience: int = 15
+    plateau_factor: float = 0.5
+    plateau_patience: int | None = None
+    plateau_cooldown: int = 0
     max_hours: float | None = None
     min_delta: float = 0.0
     chunk_batches: int = 16
@@ -235,6 +248,11 @@ class RunConfig:
                 "--taxonomy null takes away a preset's. "
                 f"Received: loss {self.loss}, taxonomy {self.taxonomy or 'none'}"
             )
+        if self.class_weights != "none" and self.loss == "weighted_crossentropy":
+            raise UsageError(
+                "loss weighted_crossentropy weighs classes itself: set class_weights none, or loss crossentropy. "
+                f"Received: {self.class_weights}"
+            )
         if not math.isfinite(self.hierarchy_alpha):
             raise UsageError(f"hierarchy_alpha must be a finite number. Received: {self.hierarchy_alpha}")
         if not 0 <= self.label_smoothing < 1:
@@ -244,6 +262,13 @@ class RunConfig:
         if self.patience < 0 or self.warmup_epochs < 0:
             raise UsageError(
                 f"patience and warmup_epochs must be >= 0. Received: {self.patience}, {self.warmup_epochs}"
+            )
+        if not 0 < self.plateau_factor < 1:
+            raise UsageError(f"plateau_factor must lie in (0, 1). Received: {self.plateau_factor}")
+        if self.plateau_cooldown < 0 or (self.plateau_patience is not None and self.plateau_patience < 1):
+            raise UsageError(
+                "plateau_patience must be at least 1 and plateau_cooldown >= 0. "
+                f"Received: {self.plateau_patience}, {self.plateau_cooldown}"
             )
         if self.optimizer not in OPTIMIZERS:
             raise UsageError(unknown("optimizer", self.optimizer, OPTIMIZERS))

@@ -77,10 +77,11 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
         places.append(place)
     if len(places) == 1:
         return index
-    if any(_task_of(place) == "reconstruct" for place in places):
-        raise UsageError("reconstructions are scored one by one: name one run. Received: several")
-    from zoo.reports.several import write_comparison
-
+    tasks = {_task_of(place) == "reconstruct" for place in places}
+    if len(tasks) > 1:
+        raise UsageError("reconstructions and classifications have no score in common. Received: runs of both")
+    compare = "several_reconstructions" if tasks == {True} else "several"
+    write_comparison = load(f"zoo.reports.{compare}:write_comparison")
     # Beside the models' folders: a comparison among the runs would be taken for one of them.
     name = f"{places[0].name}-and-{len(places) - 1}-more"
     target = Path(out) if out else places[0].resolve().parent.parent / "comparisons" / name

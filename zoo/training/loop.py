@@ -214,11 +214,6 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
     team.check_same(**_common(settled, path, data, state))
     bundle = bundles.Bundle(settled.model, dataclasses.asdict(settled.hparams), settled.inputs, spec, options.loss)
     task = base.create(entry.task, spec, options)
-    if strategy.num_replicas_in_sync > 1 and options.loss in task.whole_batch:
-        raise UsageError(
-            f"loss {options.loss} compares the objects of a batch with each other: it takes one device. "
-            f"Received: {strategy.num_replicas_in_sync} devices"
-        )
     if task.labelled:
         task.prepare(start.class_counts(train.labels, spec, options.sampling))
     from zoo.inputs.pipeline import evaluation

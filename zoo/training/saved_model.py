@@ -97,7 +97,7 @@ def _endpoints(run: Run) -> dict:
             curves = transforms.from_padded(*(inputs[key] for key in keys))
         else:
             curves = _no_light_curves(tf.shape(next(iter(inputs.values())), tf.int64)[0])
-        static = inputs["static"] if "static" in parts else tf.zeros([curves.count, 0])
+        static = inputs["static"] if "static" in inputs else tf.zeros([curves.count, 0])
         prepared = raw.prepare(curves, static, _day_axis(inputs, spec))
         tensors = raw.tensors(prepared)
         if "features" in parts:
@@ -146,7 +146,7 @@ def _serve_signature(spec, parts) -> dict:
         kinds = {"time": tf.float64, "flux": tf.float32, "flux_err": tf.float32, "band": tf.int32,
                  "flags": tf.int32, "mask": tf.bool}  # fmt: skip
         signature |= {key: tf.TensorSpec([None, None], kind, key) for key, kind in kinds.items()}
-    if "static" in parts:
+    if "static" in parts or spec.dust:
         signature["static"] = tf.TensorSpec([None, len(spec.raw_static)], tf.float32, "static")
     if "features" in parts:
         signature["features"] = tf.TensorSpec([None, len(spec.features)], tf.float32, "features")

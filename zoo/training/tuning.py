@@ -19,6 +19,9 @@ from zoo.training.run import Run, read_state
 
 TUNERS = ("random", "bayesian", "hyperband")
 OBJECTIVE = "objective"
+DRAWS = 1000
+"""Times that values are drawn before there are none that go together."""
+
 COLUMNS = ("trial", "status", "score", "epochs", "seconds")
 
 
@@ -44,7 +47,38 @@ def space(family: str):
     return hyperparameters
 
 
-def _oracle(tuner: str, trials: int, epochs: int, seed: int, hyperparameters, mode: str):
+def fits(model: str, flat: dict, values: dict) -> bool:
+    """Say whether drawn values go together, and with the fixed options: heads must divide the width, for instance."""
+    try:
+        resolve(model, **(flat | {key: value for key, value in values.items() if not key.startswith("tuner/")}))
+    except UsageError:
+        return False
+    return True
+
+
+def _drawing(kind: type, valid) -> type:
+    """Give a kind of oracle that draws again where values do not go together."""
+
+    class Drawing(kind):
+        def _random_values(self):
+            for _ in range(DRAWS):
+                values = super()._random_values()
+                if values is None or valid(values):
+                    return values
+            return None
+
+        def populate_space(self, trial_id):
+            found = super().populate_space(trial_id)
+            # The Bayesian search rounds the best point of its model without asking for more.
+            if found.get("values") and not valid(found["values"]):
+                values = self._random_values()
+                return {"status": "STOPPED" if values is None else "RUNNING", "values": values}
+            return found
+
+    return Drawing
+
+
+def _oracle(tuner: str, trials: int, epochs: int, seed: int, hyperparameters, mode: str, valid):
     import keras_tuner
     from keras_tuner import oracles
 
@@ -53,17 +87,16 @@ def _oracle(tuner: str, trials: int, epochs: int, seed: int, hyperparameters, mo
         "hyperparameters": hyperparameters,
         "allow_new_entries": False,
         "tune_new_entries": False,
-        # Values that do not fit together, such as heads that do not divide the width, end no search, however many
-        # come in a row.
+        # Trials that fail, as for want of memory, end no search, however many come in a row.
         "max_consecutive_failed_trials": max(trials, 3),
         "seed": seed,
     }
     if tuner == "random":
-        return oracles.RandomSearchOracle(max_trials=trials, **common)
+        return _drawing(oracles.RandomSearchOracle, valid)(max_trials=trials, **common)
     if tuner == "bayesian":
-        return oracles.BayesianOptimizationOracle(max_trials=trials, **common)
+        return _drawing(oracles.BayesianOptimizationOracle, valid)(max_trials=trials, **common)
     if tuner == "hyperband":
-        return oracles.HyperbandOracle(max_epochs=epochs, factor=3, **common)
+        return _drawing(oracles.HyperbandOracle, valid)(max_epochs=epochs, factor=3, **common)
     raise UsageError(registry.unknown("tuner", tuner, TUNERS))
 
 
@@ -108,10 +141,11 @@ def tune(model: str, preset: str | None = None, *, config: str | None = None, ar
     project = name or f"{model}-{fixed.preset}-{tuner}"
     root = Path(directory) / project
     root.mkdir(parents=True, exist_ok=True)
-    oracle = _oracle(
-        tuner, trials, fixed.run.epochs, fixed.run.seed, space(entry.family), task.mode
-    )  # fmt: skip
     flat = {key: value for section in fixed.sections().values() for key, value in section.items()}
+    oracle = _oracle(
+        tuner, trials, fixed.run.epochs, fixed.run.seed, space(entry.family), task.mode,
+        lambda values: fits(model, flat, values),
+    )  # fmt: skip
 
     class Search(keras_tuner.engine.base_tuner.BaseTuner):
         def run_trial(self, trial):

@@ -50,6 +50,30 @@ def test_selection_of_the_hierarchical_classifiers(objects):
         assert origin[number] == (kept["time"][0] if len(kept["time"]) else first)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_crops_lose_what_came_before_the_reference_time(objects, share):
+    curves, key = ragged.to_curves(objects), tf.constant([5, 2], tf.int64)
+    reference = transforms.reference_time(curves)
+    found = ragged.to_objects(augment.crop(curves, reference, share, key))
+    cropped = 0
+    for number, (kept, item) in enumerate(zip(found, objects, strict=True)):
+        after = ragged.keep(item, item["time"] >= ragged.reference(item))
+        whole = len(kept["time"]) == len(item["time"])
+        np.testing.assert_array_equal(kept["time"], item["time"] if whole else after["time"])
+        assert not (share == 0 and not whole) and not (share == 1 and len(kept["time"]) > len(after["time"])), number
+        cropped += not whole
+    can = sum(bool((item["time"] < ragged.reference(item)).any()) for item in objects)
+    assert can > 1 and (cropped == can * share if share != 0.5 else 0 <= cropped <= can)
+
+
+def test_crops_are_of_training_alone(objects):
+    stage = Stage("grid", ("light_curve",), InputConfig(crop_share=1.0, time_origin="reference"), ragged.BANDS)
+    curves, nothing = ragged.to_curves(objects), tf.zeros([len(objects), 0])
+    for key, cropped in ((None, False), (tf.constant([0, 0], tf.int64), True)):
+        prepared = stage.prepare(curves, nothing, tf.zeros([len(objects), 0, 0]), key=key)
+        assert bool(tf.reduce_min(prepared.curves.time) >= 0) == cropped
+
+
 def test_objects_without_detection_lose_their_rows(objects):
     config = InputConfig(drop_saturated=True, reference="detection", require_detection=True)
     curves, _, _ = transforms.select(ragged.to_curves(objects), config, ragged.BANDS)

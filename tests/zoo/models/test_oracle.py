@@ -9,10 +9,12 @@ import pytest
 import hparams
 from tfrecords.errors import DataError, UsageError
 from zoo import registry
+from zoo.convert import convert
 from zoo.golden import Case
-from zoo.models.oracle import reference
+from zoo.models.oracle import parity, reference
 from zoo.parity import load_case, run_case
 from zoo.training.resolve import resolve
+from zoo.training.run import Run
 
 INFO = registry.ModelInfo(tuple(map(str, range(26))), tuple("ugrizY"), tuple(f"s{n}" for n in range(23)))
 SEED_INFO = registry.ModelInfo(INFO.classes, INFO.bands, tuple(f"s{n}" for n in range(42)))
@@ -123,6 +125,71 @@ def test_wrong_weights_are_named(shared):
     lost = {name: value for name, value in arrays.items() if name != "latent/bias"}
     with pytest.raises(DataError, match="'latent/bias' is missing"):
         reference.import_weights(lost)
+
+
+def _published(network):
+    """Give a network's arrays as a public Keras file names them, numbers of a second model in one session."""
+    dense = ("series", "table", "merge", "latent", "output_layer")
+    layers = [getattr(network, name) for name in dense if hasattr(network, name)]
+    found = {f"model_weights/dense_{place}/dense_{place}/{part}:0": getattr(layer, part).numpy()
+             for place, layer in enumerate(layers, 9) for part in ("kernel", "bias")}  # fmt: skip
+    for place, layer in enumerate(network.encoder.stack):
+        name = f"gru_{place}" if place else "gru"
+        for part in ("kernel", "recurrent_kernel", "bias"):
+            found[f"model_weights/{name}/{name}/gru_cell/{part}:0"] = getattr(layer.cell, part).numpy()
+    return found
+
+
+@pytest.mark.parametrize("name", ["oracle_gru", "oracle_gru_lite"])
+def test_a_public_keras_file_becomes_a_run(tmp_path, name):
+    import h5py
+
+    network = registry.create(name, INFO, units=7, dense=6, latent=5, static_units=3)
+    with h5py.File(tmp_path / "best_model.h5", "w") as file:
+        for key, array in _published(network).items():
+            file[key] = array
+        file["optimizer_weights/adam/m:0"] = 3.0
+    run = Run(convert(tmp_path / "best_model.h5", {}, name, tmp_path / "run", preset="reference"))
+    for ours, theirs in zip(run.network.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    spec = run.bundle.spec
+    assert spec.tree.name == "elasticc" and len(spec.classes) == 19 and run.task.tree is not None
+    if name == "oracle_gru":
+        assert len(spec.static) == 23 and spec.derived_static[0] == "mw_plane_flag"
+        assert spec.raw_static[-2:] == ("RA", "DEC") and run.bundle.inputs.drop_saturated
+        assert run.stage(spec.raw_static).position == (18, 19)
+
+
+@pytest.mark.parametrize("name", ["oracle_gru", "oracle_gru_lite"])
+def test_weights_of_a_golden_case_become_a_run(shared, tmp_path, name):
+    path = shared(f"golden/hierarchical/{name}_open_0.npz")
+    run = Run(convert(path, {"taxonomy": "elasticc"}, name, tmp_path / "run"))
+    case, network = load_case(path), run.network
+    found = network.decide(*parity.states(network, case))
+    np.testing.assert_allclose(found, case.arrays["y/logits"], rtol=1e-4, atol=1e-4)
+    other = {"oracle_gru": "oracle_gru_lite", "oracle_gru_lite": "oracle_gru"}[name]
+    with pytest.raises(UsageError, match=f"are of {name}. Received: {other}"):
+        convert(path, {}, other, tmp_path / "other")
+
+
+def test_names_of_another_number_are_refused(shared, tmp_path):
+    path = shared("golden/hierarchical/oracle_gru_open_0.npz")
+    for config, said in (
+        ({"static": ["a"]}, "static: the weights are of 23. Received: 1 names"),
+        ({"taxonomy": "plasticc"}, "taxonomy plasticc: the weights have 26 logits. Received"),
+        ({"classes": ["a", "b"]}, "classes: the weights are of 26"),
+    ):
+        with pytest.raises(DataError, match=said):
+            convert(path, config, "oracle_gru", tmp_path / "run")
+
+
+def test_weights_of_the_seed_become_a_run(shared, tmp_path):
+    path = next(shared("golden/hierarchical").glob("seed_lstm_open_*.npz"))
+    run = Run(convert(path, {}, "hierarchical_lstm", tmp_path / "run", preset="reference"))
+    case = load_case(path)
+    found = run.network.decide(*parity.states(run.network, case))
+    np.testing.assert_allclose(found, case.arrays["y/logits"], rtol=1e-4, atol=1e-4)
+    assert len(run.bundle.spec.static) == 42 and run.bundle.inputs.detection_window
 
 
 def test_bands_need_a_wavelength():

@@ -138,7 +138,10 @@ def test_an_old_keras_file_becomes_a_run(shared, tmp_path, name, layout):
     model, _, _ = reference.read_config(case.config)
     _h5(tmp_path / "old.h5", case, layout)
     (tmp_path / "case.json").write_text(json.dumps(case.config))
-    run = Run(convert(tmp_path / "old.h5", tmp_path / "case.json", model, tmp_path / "run"))
+    run = Run(convert(tmp_path / "old.h5", tmp_path / "case.json", model, tmp_path / "run", deredden="mwebv"))
+    spec = run.bundle.spec
+    assert spec.raw_static == (*spec.model_info().static, "mwebv") == spec.record_static
+    assert spec.extinction[:2] == pytest.approx([3.70985, 2.55627], rel=1e-5)
     network, channels = run.network, case.arrays["x/input"]
     bands = len(network.info.bands)
     assert bands + len(network.info.static) == channels.shape[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -44,6 +45,57 @@ def test_published_weights_become_a_run(shared, tmp_path):
         inputs = {"features": data["x/flux"].reshape(6, -1), "static": data["x/aux"]}
         found = run.task.answer(run.network, run.network(inputs))["probabilities"]
         np.testing.assert_allclose(found, data["y/probabilities"], atol=1e-5)
+
+
+def _attributes(network):
+    """Give the network's arrays by the published network's attributes."""
+    import tensorflow as tf
+
+    own = {"query": "query_dense", "key": "key_dense", "value": "value_dense", "out": "combine_heads"}
+    names = {"conv_embedding": "embedding/conv1d", "head": "classifier", "attention": "att", "ffn": "ffn"}
+    found = {}
+    for variable, name in reference.pairs(network):
+        name = re.sub(r"block_(\d+)", r"encoder/\1", name).replace("/norm", "/layernorm")
+        name = re.sub(r"ffn/(\d)", r"ffn/layer_with_weights-\1", name)
+        found["/".join((own | names).get(part, part) for part in name.split("/"))] = tf.Variable(variable.numpy())
+    return found
+
+
+def _tree(attributes):
+    """Give nested objects from arrays by attributes."""
+    import tensorflow as tf
+
+    below = {}
+    for name, value in attributes.items():
+        first, _, rest = name.partition("/")
+        below.setdefault(first, {})[rest] = value
+    return tf.train.Checkpoint(**{key: item[""] if "" in item else _tree(item) for key, item in below.items()})
+
+
+@pytest.mark.parametrize("saved_model", [True, False])
+def test_a_published_checkpoint_becomes_a_run(tmp_path, saved_model):
+    import tensorflow as tf
+
+    config = {"embed_dim": 4, "num_heads": 2, "ff_dim": 3, "num_layers": 2, "n_classes": 2, "n_bands": 3,
+              "seq_len": 5, "aux": "2 extra time steps"}  # fmt: skip
+    hparams, info = reference.read_config(config)
+    network = registry.create("t2", info, **hparams)
+    rng = np.random.default_rng(0)
+    for variable in network.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    attributes = _attributes(network)
+    kernel = attributes["embedding/conv1d/kernel"]
+    attributes["embedding/conv1d/kernel"] = tf.Variable(kernel[None])
+    root = _tree(attributes | {"optimizer/m": tf.Variable(1.0), "keras_api/metrics/0": tf.Variable(2.0)})
+    if saved_model:
+        # As Keras 2 does: the file then knows the arrays by their places in this list.
+        root.variables = list(attributes.values())
+    path = tmp_path / "published"
+    prefix = root.write(str(path / "variables" / "variables"))
+    assert any(name.startswith("variables/") for name, _ in tf.train.list_variables(prefix)) == saved_model
+    run = Run(convert(path if saved_model else f"{prefix}.index", config, "t2", tmp_path / "run"))
+    for ours, theirs in zip(run.network.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_weights_that_do_not_fit_are_named(shared):

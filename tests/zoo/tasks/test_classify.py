@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from tfrecords.errors import UsageError
+from tfrecords.errors import DataError, UsageError
 from zoo.inputs.spec import DataSpec
 from zoo.tasks import base
 from zoo.training.config import RunConfig
@@ -33,6 +33,31 @@ def test_the_loss_is_the_sum_over_the_heads(outputs):
     np.testing.assert_allclose(task.loss(network, logits, targets), expected, rtol=1e-5)
     smooth = base.create("classify", SPEC, RunConfig(label_smoothing=0.3))
     assert (np.array(smooth.loss(network, logits, targets)) != expected).any()
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("balanced", [10 / 6, 10 / 9, 10 / 15]), ("largest", [2.5, 5 / 3, 1])])
+def test_class_weights_multiply_the_loss_of_an_object(outputs, kind, expected):
+    network, logits, targets = outputs
+    for loss in ("crossentropy", "focal"):
+        plain = np.array(base.create("classify", SPEC, RunConfig(loss=loss)).loss(network, logits, targets))
+        task = base.create("classify", SPEC, RunConfig(loss=loss, class_weights=kind))
+        with pytest.raises(UsageError, match="call prepare"):
+            task.loss(network, logits, targets)
+        task.prepare(np.array([2, 3, 5]))
+        found = np.array(task.loss(network, logits, targets))
+        np.testing.assert_allclose(found, plain * np.array(expected)[targets["label"]], rtol=1e-5)
+
+
+def test_class_weights_need_objects_of_every_class():
+    with pytest.raises(DataError, match="Received: B"):
+        base.create("classify", SPEC, RunConfig(class_weights="largest")).prepare(np.array([2, 0, 4]))
+    task = base.create("classify", SPEC, RunConfig(class_weights="largest", absent_nodes="zero"))
+    task.prepare(np.array([2, 0, 4]))
+    np.testing.assert_array_equal(task.class_weights, [2, 0, 1])
+    with pytest.raises(UsageError, match="weighs classes itself.*Received: largest"):
+        RunConfig(loss="weighted_crossentropy", class_weights="largest")
+    with pytest.raises(UsageError, match="no classes to weigh. Received: balanced"):
+        base.create("reconstruct", SPEC, RunConfig(loss="MSE", class_weights="balanced"))
 
 
 def test_answers_are_those_of_the_primary_head(outputs):

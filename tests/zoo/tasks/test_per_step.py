@@ -62,6 +62,15 @@ def test_labels_and_loss(batch, options, extra, t0):
     np.testing.assert_allclose(task.loss(NETWORK, logits, targets), expected, rtol=1e-5)
 
 
+def test_class_weights_are_those_of_the_object(batch):
+    logits, targets = batch
+    plain = np.array(base.create("per_step", SPEC, RunConfig()).loss(NETWORK, logits, targets))
+    task = base.create("per_step", SPEC, RunConfig(class_weights="largest"))
+    task.prepare(np.array([30, 10]))
+    assert plain[0] > 0
+    np.testing.assert_allclose(task.loss(NETWORK, logits, targets), plain * [3, 1, 1], rtol=1e-6)
+
+
 def test_an_object_is_what_its_last_step_says_of_the_exploded(batch):
     logits, targets = batch
     task = base.create("per_step", SPEC, RunConfig())

@@ -87,11 +87,31 @@ def test_the_report_is_drawn_again_from_its_files(run, tmp_path):
     from zoo.training.evaluation import evaluate
 
     assert evaluate([copy], redraw=True).read_text().splitlines()[0] == before.splitlines()[0]
-    with pytest.raises(UsageError, match="one by one"):
+    with pytest.raises(UsageError, match="may be given once"):
         evaluate([copy, copy], redraw=True)
     (copy / "report" / "reconstructions.parquet").write_bytes(b"broken")
     with pytest.raises(DataError, match="reconstructions"):
         evaluate([copy], redraw=True)
+
+
+def test_several_runs_give_their_mean_and_spread(run, tmp_path):
+    from zoo.training.evaluation import evaluate
+
+    places = [tmp_path / "one", tmp_path / "two"]
+    for place in places:
+        shutil.copytree(run.path / "report", place / "report")
+    file = places[1] / "report" / "predictions_by_day.parquet"
+    table = pd.read_parquet(file)
+    table["heldout_rmse"] *= 3
+    table.to_parquet(file)
+    page = evaluate(places, redraw=True, out=tmp_path / "both").read_text()
+    scores = pd.read_csv(tmp_path / "both" / "scores_by_day.csv").iloc[-1]
+    single = json.loads((places[0] / "report" / "metrics.json").read_text())["scores"][0]
+    assert scores["runs"] == 2 and scores["rmse_std"] == 0
+    assert scores["heldout_rmse"] == pytest.approx(2 * single["heldout_rmse"], rel=1e-6)
+    assert scores["heldout_rmse_std"] == pytest.approx(single["heldout_rmse"], rel=1e-6)
+    assert "rmse_by_day.png" in page and (tmp_path / "both" / "rmse_by_day.png").is_file()
+    assert len(pd.read_csv(tmp_path / "both" / "runs.csv")) == 2
 
 
 def test_predictions_are_errors_of_each_object(run, toys):

@@ -13,7 +13,9 @@ import time
 
 import pytest
 
+import hparams as preset_files
 from tfrecords.errors import DataError, UsageError
+from zoo import registry
 from zoo.training import resolve, tuning
 
 # KerasTuner 1.4.8 asks for the current thread by names that Python has deprecated.
@@ -34,6 +36,63 @@ def test_every_searched_parameter_is_an_option_of_a_run():
     searched = set(tuning.space("atat").values)
     options = {key for section in resolve.resolve("atat").sections().values() for key in section}
     assert {"head_dim", "layers", "learning_rate"} <= searched <= options
+
+
+FAMILIES = sorted({entry.family for entry in registry.entries().values()})
+
+
+def _all_values(family):
+    """Give every value of a search space, each width with each number of heads, beside the first of all others."""
+    table = preset_files.family(family)["search"]
+    ends = {name: rule["values"] if rule["type"] == "choice" else [rule["min"], rule["max"]]
+            for name, rule in table.items()}  # fmt: skip
+    plain = {name: values[0] for name, values in ends.items()}
+    for name, values in ends.items():
+        others = ends.get("num_heads", ()) if name == "d_model" else ()
+        for value in values:
+            yield plain | {name: value}
+            yield from (plain | {name: value, "num_heads": other} for other in others)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_value_of_every_search_space_is_a_configuration(family):
+    for entry in registry.entries().values():
+        if entry.family != family:
+            continue
+        settled, table = resolve.resolve(entry.name), preset_files.family(family)["search"]
+        sections = settled.sections()
+        assert set(table) <= {key for section in sections.values() for key in section}
+        for values in _all_values(family):
+            for section, fields in sections.items():
+                own = {key: value for key, value in values.items() if key in fields}
+                found = dataclasses.asdict(dataclasses.replace(getattr(settled, section), **own))
+                assert {key: found[key] for key in own} == own
+
+
+@pytest.mark.parametrize("tuner", ["random", "hyperband", pytest.param("bayesian", marks=pytest.mark.slow)])
+def test_no_width_is_drawn_that_the_heads_do_not_divide(tmp_path, tuner):
+    import keras_tuner
+
+    settled = resolve.resolve("t2")
+    flat = {key: value for section in settled.sections().values() for key, value in section.items()}
+    hyperparameters = keras_tuner.HyperParameters()
+    hyperparameters.Choice("d_model", [6, 8, 12])
+    hyperparameters.Choice("num_heads", [3, 4])
+    hyperparameters.Float("learning_rate", 1e-3, 1e-2)
+    oracle = tuning._oracle(
+        tuner, 60, 9, 0, hyperparameters, "max", lambda values: tuning.fits("t2", flat, values)
+    )  # fmt: skip
+    oracle._set_project_dir(str(tmp_path), "search")
+    drawn = set()
+    for _ in range(12):
+        # From the tenth on the Bayesian search asks its model, which likes what is forbidden.
+        trial = oracle.create_trial("tuner")
+        values = trial.hyperparameters.values
+        drawn.add((values["d_model"], values["num_heads"]))
+        oracle.update_trial(trial.trial_id, {"objective": -abs(values["d_model"] - 8) - abs(values["num_heads"] - 3)})
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+    assert drawn <= {(6, 3), (8, 4), (12, 3), (12, 4)} and len(drawn) > 2
 
 
 def test_unknown_tuner_names_the_valid_ones(tmp_path):

@@ -70,6 +70,7 @@ ENTRIES = [
         task="classify",
         view="packed",
         paper="ELAsTiCC-Classification (public code), with the loss of Villar et al. 2023, arXiv:2312.02266",
+        importer="zoo.models.hierarchical_lstm.reference:import_weights",
     )
 ]
 

@@ -8,8 +8,8 @@ from zoo.models.oracle.reference import array, fill, info
 from zoo.registry import create
 
 
-def import_weights(arrays: dict[str, np.ndarray]):
-    """Build the model of the arrays' sizes and fill it.
+def import_weights(arrays: dict[str, np.ndarray], config=None):
+    """Build the model of the arrays' sizes and fill it; ``config`` names things as ``oracle.reference.info`` says.
 
     PyTorch's LSTM has two biases, of which only the sum counts; gates come in the order of Keras.
     """
@@ -19,9 +19,9 @@ def import_weights(arrays: dict[str, np.ndarray]):
     units = array(arrays, "lstm.weight_hh_l0").shape[1]
     hidden, width = array(arrays, "fc1.weight").shape
     outputs = len(array(arrays, "fc_final.weight"))
-    hparams = {"units": units, "layers": layers, "hidden": hidden, "sentinels": [], "static": width > units}
+    hparams = {"units": units, "layers": layers, "hidden": hidden, "static": width > units}
     bands = array(arrays, "lstm.weight_ih_l0").shape[1] - 4
-    model = create("hierarchical_lstm", info(outputs, width - units, bands), **hparams)
+    model = create("hierarchical_lstm", info(outputs, width - units, bands, config), **hparams)
     fill(_pairs(model, arrays), arrays)
     return model
 

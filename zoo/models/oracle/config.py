@@ -113,6 +113,7 @@ _SHARED = {
     "task": "classify",
     "view": "packed",
     "paper": "Shah et al. 2025, ApJ 995, 4, arXiv:2501.01496",
+    "importer": "zoo.models.oracle.reference:import_weights",
 }
 
 ENTRIES = [

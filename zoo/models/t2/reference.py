@@ -12,6 +12,16 @@ from zoo.registry import ModelInfo, create
 
 ATTENTION = {"query": "query", "key": "key", "value": "value", "out": "output"}
 
+PUBLISHED = (
+    (r"embedding/conv1d/(kernel|bias)", r"conv_embedding/\1"),
+    (r"encoder/(\d+)/att/(query|key|value)_dense/(kernel|bias)", r"block_\1/attention/\2/\3"),
+    (r"encoder/(\d+)/att/combine_heads/(kernel|bias)", r"block_\1/attention/out/\2"),
+    (r"encoder/(\d+)/ffn/layer_with_weights-([01])/(kernel|bias)", r"block_\1/ffn/\2/\3"),
+    (r"encoder/(\d+)/layernorm([12])/(gamma|beta)", r"block_\1/norm\2/\3"),
+    (r"classifier/(kernel|bias)", r"head/\1"),
+)
+"""Attributes of the published networks, as their TensorFlow checkpoints hold them, and the names of golden cases."""
+
 
 def read_config(values: dict[str, Any]) -> tuple[dict[str, Any], ModelInfo]:
     """Translate the reference's configuration.
@@ -100,13 +110,25 @@ def _dense(layer, name):
     yield layer.bias, f"{name}/bias"
 
 
+def plain_names(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Give arrays under the names of golden cases, whether they come from one or from a published checkpoint."""
+    found = {}
+    for name, array in arrays.items():
+        for theirs, ours in PUBLISHED:
+            if re.fullmatch(theirs, name):
+                name = re.sub(theirs, ours, name)
+                break
+        found[name] = array
+    return found
+
+
 def import_weights(arrays: dict[str, np.ndarray], config: dict[str, Any]):
     """Build the model of a reference configuration and fill it with the reference's weights.
 
     Parameters
     ----------
     arrays : dict of str to numpy array
-        State under the reference's names.
+        As `plain_names` takes them.
     config : dict
         The reference's configuration keys, by themselves or under ``config``.
 
@@ -123,7 +145,7 @@ def import_weights(arrays: dict[str, np.ndarray], config: dict[str, Any]):
         hparams, info = read_config(config.get("config", config))
     except KeyError as error:
         raise DataError(f"the configuration lacks the reference's key {error}") from None
-    model = create("t2", info, **hparams)
+    model, arrays = create("t2", info, **hparams), plain_names(arrays)
     used = set()
     for variable, name in pairs(model):
         if name not in arrays:

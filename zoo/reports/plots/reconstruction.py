@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.reports.plots.lightcurves import band_look
-from zoo.reports.plots.style import COLOURS, new_figure, plain, set_title, styled
+from zoo.reports.plots.style import COLOURS, day_axis, marker_look, new_figure, plain, set_title, styled
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from matplotlib.figure import Figure
 
+PANELS = {"": "points shown", "heldout_": "points held out"}
 HISTORY = ("loss", "rmse", "kld", "learning_rate")
 
 
@@ -70,6 +73,35 @@ def reconstruction_image(points: pd.DataFrame, title: str = "") -> np.ndarray:
     figure.set_dpi(80)
     figure.canvas.draw()
     return np.array(figure.canvas.buffer_rgba(), dtype=np.uint8)
+
+
+@styled
+def comparison_figure(tables: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
+    """Draw the errors of groups of runs against the day: on points that were shown, and on those held out.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        By the name of the group: ``day``, the scores of `PANELS`, and their spread with ``_std`` behind the name.
+    title : str
+    """
+    figure = new_figure(10.0, 4.2)
+    for axes, (kind, words) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
+        places = day_axis(axes, sorted({day for table in tables.values() for day in table["day"]}))
+        for index, (name, table) in enumerate(tables.items()):
+            at = [places[day] for day in table["day"]]
+            for score, label, more in (
+                (f"{kind}rmse", f"{name}, from the true past", {"linestyle": "-"}),
+                (f"{kind}rmse_rollout", f"{name}, from its own past", {"linestyle": "--", "markerfacecolor": "white"}),
+            ):
+                spread = np.nan_to_num(table[f"{score}_std"].to_numpy(np.float64))
+                axes.errorbar(at, table[score], yerr=spread, label=plain(label), **marker_look(index) | more)
+        axes.set_title(words)
+        axes.set_xlabel("days after the reference time")
+    axes.legend()
+    figure.axes[0].set_ylabel("RMSE")
+    set_title(figure, title)
+    return figure
 
 
 @styled

@@ -1,0 +1,76 @@
+"""Objects with hardly anything known of them: every model gives finite answers, losses and gradients.
+
+And weights of a run of another width: every model refuses them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.cases import variants
+from tfrecords.errors import DataError
+from zoo.inputs import transforms
+from zoo.inputs.transforms import DETECTED
+from zoo.training import bundle as bundles
+from zoo.training import warm_start
+
+BANDS = ([], [2], [3, 3], [1] * 7, [0, 1, 2, 3, 4, 5] * 2)
+"""Bands of the rows of an object: none, one, two at once, one band alone, all bands."""
+
+
+def _inputs(bench, known: bool):
+    """Give tensors and targets of such objects; static columns and features all missing, or all 0.5."""
+    size, longest = len(BANDS), max(map(len, BANDS))
+    mask = np.arange(longest) < np.array([len(item) for item in BANDS])[:, None]
+    band = np.array([item + [0] * (longest - len(item)) for item in BANDS], "int32")
+    time = 60000 + np.tile(np.arange(longest) * 4.0, (size, 1))
+    time[2] = 60000
+    flux = np.random.default_rng(0).normal(size=mask.shape).astype("float32") * 50
+    curves = transforms.from_padded(time, flux, np.ones_like(flux), band, np.full(mask.shape, DETECTED), mask)
+    spec, value = bench.spec, 0.5 if known else np.nan
+    static = tf.fill([size, len(spec.record_static)], tf.constant(value, tf.float32))
+    features = tf.fill([size, len(spec.feature_days), len(spec.features)], tf.constant(value, tf.float32))
+    prepared = bench.stage.prepare(curves, static, features)
+    inputs = bench.stage.tensors(prepared)
+    targets = {"label": tf.zeros([size], tf.int32), "sample_weight": tf.ones([size])}
+    return inputs, targets | bench.stage.targets(prepared, inputs, tf.range(size, dtype=tf.int64))
+
+
+@pytest.mark.parametrize("example", variants.costly(variants.richest()), ids=str)
+@pytest.mark.parametrize("known", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["missing", "known"])
+def test_answers_losses_and_gradients_are_finite(example, known, make_bench):
+    bench = make_bench(example)
+    inputs, targets = _inputs(bench, known)
+    variables = [variable.value for variable in bench.network.trainable_variables]
+    with tf.GradientTape() as tape:
+        outputs = bench.network(inputs, training=False)
+        losses = bench.task.loss(bench.network, outputs, targets)
+        total = tf.reduce_sum(losses)
+    assert losses.shape == (len(BANDS),) and np.isfinite(losses).all()
+    for gradient in tape.gradient(total, variables, unconnected_gradients="zero"):
+        assert np.isfinite(tf.convert_to_tensor(gradient)).all()
+    predicted = np.array(bench.task.predictions(bench.network, outputs))
+    assert predicted.shape == (len(BANDS), len(bench.task.columns())) and np.isfinite(predicted).all()
+    if bench.task.labelled:
+        np.testing.assert_allclose(predicted[:, : len(bench.spec.classes)].sum(axis=1), 1, atol=1e-5)
+
+
+def _kept_fast(examples):
+    """Give examples as parameters, those beyond one of a kind marked slow."""
+    return [item if item in variants.one_a_kind() else pytest.param(item, marks=pytest.mark.slow) for item in examples]
+
+
+@pytest.mark.parametrize("example", _kept_fast(variants.richest()), ids=str)
+def test_weights_of_another_width_are_refused(example, make_bench, tmp_path):
+    bench = make_bench(example)
+    bundles.save(tmp_path / "bundle", bench.bundle, bench.network)
+    hparams = bench.bundle.hparams
+    width = next(name for name in ("d_model", "head_dim", "units") if name in hparams)
+    wider = dataclasses.replace(bench.bundle, hparams=hparams | {width: 2 * hparams[width]}).build()
+    part = next(name for name in ("encoder", "lstm", "embedding") if name in wider.parts_of_model())
+    with pytest.raises(DataError, match=f"'{part}' of .* has other sizes than this network's.*Valid.*Received"):
+        warm_start.initialise(wider, [f"{part}={tmp_path}"], None)
