@@ -6,10 +6,13 @@ batches, the batches are shuffled, and each is trimmed to its own longest object
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
 from zoo.inputs import transforms
+from zoo.inputs.cuts import Cut
 from zoo.inputs.plan import TrainingStream
 
 AUGMENT, SHUFFLE = 0, 7919
@@ -142,8 +145,8 @@ def _set_batch(element, batch_size: int):
     return tf.nest.map_structure(fix, element)
 
 
-def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), chunk_batches: int = 16,
-               share=WHOLE):  # fmt: skip
+def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), fraction: float | None = None,
+               chunk_batches: int = 16, share=WHOLE):  # fmt: skip
     """Give every object once, in batches of one size, the last filled up with rows of weight 0.
 
     Parameters
@@ -153,6 +156,8 @@ def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), c
     batch_size : int
     day : float
         Hide what came later than so many days after the reference time.
+    fraction : float, optional
+        Show this share of every light curve instead, see `zoo.inputs.cuts.Cut`.
     share : (int, int, int)
         As in `training`.
 
@@ -160,7 +165,7 @@ def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), c
     -------
     dataset : tf.data.Dataset
         ``(inputs, targets, sample_weight)``; targets hold ``label`` (−1 unlabelled), ``position`` (place in
-        ``examples``) and ``observations`` (rows that the model sees).
+        ``examples``), ``observations`` (rows that the model sees) and ``fraction`` (their share).
     steps : int
         Number of global batches.
     """
@@ -187,9 +192,13 @@ def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), c
 
     def expand(chunk):
         curves, static = stage.parse(chunk["records"])
-        days = tf.fill([curves.count], tf.constant(day, tf.float64))
+        days = share_seen = None
+        if fraction is None:
+            days = tf.fill([curves.count], tf.constant(day, tf.float64))
+        else:
+            share_seen = tf.fill([curves.count], tf.constant(fraction, tf.float64))
         twin = stage.parse_twin(chunk["records"])
-        prepared = stage.prepare(curves, static, chunk["features"], days=days, twin=twin)
+        prepared = stage.prepare(curves, static, chunk["features"], days=days, twin=twin, fraction=share_seen)
         observations = transforms.lengths(prepared.curves)
         order = tf.cast(tf.argsort(observations, stable=True), tf.int64)
 
@@ -210,3 +219,25 @@ def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), c
     dataset = dataset.prefetch(1).flat_map(expand)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps * share[1]))
     return _options(dataset.prefetch(4)), steps
+
+
+def validation(examples, stage, batch_size: int, cuts: Sequence[Cut], *, share=WHOLE):
+    """Give every object once a cut, in batches as of `evaluation`, one cut after the other.
+
+    Returns
+    -------
+    dataset : tf.data.Dataset
+        Targets also hold ``cut`` (batch,), int32: which of the cuts a batch is of.
+    steps : int
+        Number of global batches.
+    """
+    whole, total = None, 0
+    for number, cut in enumerate(cuts):
+        dataset, steps = evaluation(examples, stage, batch_size, day=cut.day, fraction=cut.fraction, share=share)
+
+        def marked(inputs, targets, weight, number=number):
+            return inputs, targets | {"cut": tf.fill(tf.shape(weight), number)}, weight
+
+        dataset = dataset.map(marked)
+        whole, total = dataset if whole is None else whole.concatenate(dataset), total + steps
+    return whole, total
