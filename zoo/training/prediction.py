@@ -33,7 +33,7 @@ class Predictor:
     def _predict(self, inputs):
         return self.task.predictions(self.network, self.network(inputs, training=False))
 
-    def __call__(self, examples, stage, *, day=float("inf"), batch_size=BATCH, quiet=True, label=""):
+    def __call__(self, examples, stage, *, day=float("inf"), fraction=None, batch_size=BATCH, quiet=True, label=""):
         """Predict objects.
 
         Parameters
@@ -42,6 +42,8 @@ class Predictor:
         stage : zoo.inputs.stage.Stage
         day : float
             Hide what came later than so many days after the reference time.
+        fraction : float, optional
+            Show this share of every light curve instead.
         batch_size : int
         quiet : bool
             No progress bar.
@@ -63,7 +65,7 @@ class Predictor:
         if not len(examples):
             return values, observations
         batch_size = min(batch_size, len(examples))
-        dataset, steps = pipeline.evaluation(examples, stage, batch_size, day=day)
+        dataset, steps = pipeline.evaluation(examples, stage, batch_size, day=day, fraction=fraction)
         for inputs, targets, weight in command.progress(dataset, label, steps, quiet):
             real = weight.numpy() > 0
             place = targets["position"].numpy()[real]
