@@ -100,6 +100,10 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
     # Beside the models' folders: a comparison among the runs would be taken for one of them.
     name = f"{places[0].name}-and-{len(places) - 1}-more"
     target = Path(out) if out else places[0].resolve().parent.parent / "comparisons" / name
+    if tree is not None:
+        from zoo.reports.several_levels import write_level_comparison
+
+        write_level_comparison(places, target, tree)
     return write_comparison(places, target)
 
 
