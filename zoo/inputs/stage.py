@@ -127,7 +127,7 @@ class Stage:
         twin : LightCurves, optional
             What `parse_twin` gave.
         fraction : tensor (object,), float64, optional
-            In place of days: keep the first max(1, ⌊fraction · n⌋) of an object's n rows; all at 1.
+            Keep the first max(1, ⌊fraction · n⌋) of an object's n rows; all at 1, and then ``days`` count.
         """
         config = self.config
         if self.hidden == "light_curve":
@@ -161,8 +161,8 @@ class Stage:
         if fraction is not None:
             curves = transforms.share_of_rows(curves, fraction)
             # As under truncation in training; whole light curves have the features of whole light curves.
-            infinite = tf.constant(np.inf, tf.float64)
-            days = tf.where(fraction < 1, transforms.last_day(curves, reference), infinite)
+            days = tf.fill([curves.count], tf.constant(np.inf, tf.float64)) if days is None else days
+            days = tf.where(fraction < 1, transforms.last_day(curves, reference), days)
         if key is not None and config.truncate == "fraction":
             curves = augment.keep_fraction(curves, key)
             # Computed features must not know more than the rows that are left.

@@ -193,7 +193,7 @@ def _write_classes(run: Run, place: Path, days, examples, directory, quiet: bool
     stage = run.stage(column.name for column in directory.info.static_columns)
     ids, spec = examples.ids(), run.bundle.spec
     names = np.array(spec.classes, object)[examples.labels]
-    table = prediction_table(run, examples, stage, [Cut(day) for day in known_days(run, days)], quiet)
+    table = prediction_table(run, examples, stage, [Cut(day) for day in known_days(run, days)], quiet, "predicting")
     # Before anything is replaced: a table that cannot be scored must not take the place of one that can.
     by_day(table, list(spec.classes), where=str(run.path))
     files.atomic(place / "report" / "predictions_by_day.parquet", lambda path: table.to_parquet(path, index=False))

@@ -248,7 +248,7 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
                 seed.assign(np.array(value, "uint32"))
         for line in lines if not quiet else ():
             print(line, file=sys.stderr)
-        validation, rounds = pipeline.validation(
+        validation, rounds = pipeline.at_cuts(
             splits["validation"], stage, options.batch_size, options.cuts, share=team.share
         )
         recorder = around.Recorder(path, options, task, steps, state, quiet, writes=team.chief)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfrecords.errors import UsageError
 from zoo.inputs.cuts import Cut
-from zoo.reports.predictions import BEFORE, until_text
+from zoo.reports.predictions import BEFORE
 from zoo.training import files
 
 BRANCHES = {"both": "", "static columns alone": "light_curve", "light curve alone": "static"}
@@ -70,7 +70,7 @@ def known_days(run, days) -> list[float]:
     return known
 
 
-def prediction_table(run, examples, stage, cuts: Sequence[Cut], quiet: bool):
+def prediction_table(run, examples, stage, cuts: Sequence[Cut], quiet: bool, label: str):
     """Predict objects at every cut.
 
     Returns
@@ -82,14 +82,12 @@ def prediction_table(run, examples, stage, cuts: Sequence[Cut], quiet: bool):
     import pandas as pd
 
     ids, names = examples.ids(), np.array(run.bundle.spec.classes, object)[examples.labels]
+    values, seen = run.predictor.at(examples, stage, cuts, quiet=quiet, label=label)
     tables = []
-    for cut in cuts:
-        by_share = cut.fraction is not None
-        label = f"{cut.fraction:g} of the light curve" if by_share else until_text(cut.day)
-        values, seen = run.predictor(examples, stage, day=cut.day, fraction=cut.fraction, quiet=quiet, label=label)
-        place = {"fraction": cut.fraction} if by_share else {"day": float(cut.day)}
-        table = pd.DataFrame({"object_id": ids, "class": names, **place, "observations": seen})
-        tables.append(pd.concat([table, pd.DataFrame(values, columns=run.task.columns())], axis=1))
+    for cut, numbers, observations in zip(cuts, values, seen, strict=True):
+        place = {"day": float(cut.day)} if cut.fraction is None else {"fraction": cut.fraction}
+        table = pd.DataFrame({"object_id": ids, "class": names, **place, "observations": observations})
+        tables.append(pd.concat([table, pd.DataFrame(numbers, columns=run.task.columns())], axis=1))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -105,7 +103,8 @@ def write_predictions(run, place: Path, studies: dict[str, list[Cut]], examples,
             cuts = [Cut(day) for day in known_days(run, [cut.day for cut in cuts])]
         parts = []
         for branch, hidden in BRANCHES.items() if name == "branches" else [("", "")]:
-            part = prediction_table(run, examples, dataclasses.replace(stage, hidden=hidden), cuts, quiet)
+            shown = dataclasses.replace(stage, hidden=hidden)
+            part = prediction_table(run, examples, shown, cuts, quiet, " ".join([name, branch]).strip())
             if branch:
                 part.insert(2, "branch", branch)
             parts.append(part)

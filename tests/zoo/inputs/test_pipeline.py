@@ -217,7 +217,7 @@ def test_before_the_reference_there_are_earlier_rows_only(make):
 def test_validation_goes_through_the_cuts(make):
     examples, stage = make(count=20, view="packed")
     cuts = (Cut(8.0), Cut(fraction=0.5), Cut())
-    dataset, steps = pipeline.validation(examples, stage, 8, cuts)
+    dataset, steps = pipeline.at_cuts(examples, stage, 8, cuts)
     batches = _take(dataset, 99)
     assert steps == len(batches) == 9 == int(dataset.cardinality())
     for number, cut in enumerate(cuts):
