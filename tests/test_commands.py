@@ -149,6 +149,7 @@ USAGE = {
     "taxonomy: no name": ("zoo.taxonomy", ["--out", "x.png"], ["NAME", "elasticc"]),
     "taxonomy: drawing": ("zoo.taxonomy", ["elasticc", "--out", "x.pdf"], [".png", "x.pdf"]),
     "evaluate: days": ("zoo.evaluate", ["RUN", "--days", "1,soon"], ["--days", "'1,soon'"]),
+    "evaluate: shares": ("zoo.evaluate", ["RUN", "--fractions", "0.5,2"], ["--fractions", "2.0"]),
     "parity: folder": ("zoo.parity", ["nowhere"], ["nowhere"]),
     "convert: config": (
         "zoo.convert",

@@ -10,6 +10,7 @@ from tfrecords.errors import UsageError
 
 EPILOG = """examples:
   python -m zoo.compare --models atat,random_forest,gradient_boosting --data DIR --epochs 20
+  python -m zoo.compare --models oracle_gru,random_forest --data DIR --levels plasticc --epochs 20
   python -m zoo.compare --models atat:plasticc_lc,atat:plasticc_lc_md --data DIR --folds all --seed 1
 random_forest and gradient_boosting train on the computed features (python -m data_tools.features DIR) of every
 evaluation day; NAME:features_metadata adds the static columns. All other flags go to every fit alike: they are
@@ -34,6 +35,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--data", metavar="DIR", help="directory of records (default: the sample)")
     parser.add_argument("--folds", metavar="all|K,K", help="a row for each fold (default: the first one)")
+    parser.add_argument("--levels", metavar="NAME", help="score at each level of a tree too; a name or a YAML file")
     parser.add_argument("--out", default="comparison", metavar="DIR", help="of runs, table and figures (%(default)s)")
     command.add_common_flags(parser)
     options, rest = parser.parse_known_args(argv)
@@ -43,8 +45,9 @@ def main(argv: Sequence[str]) -> int:
     from zoo.training.compare import compare
 
     index, whole = compare(
-        models, options.out, data=options.data, folds=options.folds, arguments=rest, quiet=options.quiet
-    )
+        models, options.out, data=options.data, folds=options.folds, levels=options.levels, arguments=rest,
+        quiet=options.quiet,
+    )  # fmt: skip
     print(index.read_text("utf-8") if not options.quiet else index)
     return 0 if whole else 1
 

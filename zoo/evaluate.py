@@ -6,16 +6,29 @@ import argparse
 from collections.abc import Sequence
 
 from tfrecords import command
-from tfrecords.errors import UsageError
 
 EPILOG = """examples:
   python -m zoo.evaluate runs/atat/NAME                      report/index.md of the run's own test split
   python -m zoo.evaluate runs/atat/*fold*                    several: their mean, spread and curves as well
   python -m zoo.evaluate runs/atat/NAME --data DIR --split all --out DIR2
   python -m zoo.evaluate runs/atat/NAME --redraw             draw again from the stored predictions
+  python -m zoo.evaluate runs/atat/NAME --curves -20:200:2   mean class scores against the day
+  python -m zoo.evaluate runs/atat/NAME --fractions 0.1:1:0.1
+  python -m zoo.evaluate runs/atat/NAME --branches           static columns alone, light curve alone, both
   python -m zoo.evaluate runs/atat/NAME --taxonomy plasticc  at every level of a tree too, with animations over days
 exit code 0: done; 1: failed on the way; 2: wrong usage
 """
+
+LISTS = ("days", "curves", "fractions")
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """Join a list to its flag: one that begins with a minus would be taken for a flag."""
+    words = list(argv)
+    for place in range(len(words) - 2, -1, -1):
+        if words[place].removeprefix("--") in LISTS and words[place].startswith("--"):
+            words[place : place + 2] = [f"{words[place]}={words[place + 1]}"]
+    return words
 
 
 def main(argv: Sequence[str]) -> int:
@@ -30,25 +43,32 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run directory")
     parser.add_argument("--data", metavar="DIR", help="another record directory of the same survey")
     parser.add_argument("--split", default="test", choices=["test", "validation", "train", "all"])
-    parser.add_argument("--days", help="comma-separated days after the reference time, 'inf' for everything")
+    parser.add_argument(
+        "--days", metavar="LIST", help="days after the reference time: 1,8,inf (everything), -5 or before (rows "
+        "before it), FIRST:LAST:STEP"
+    )  # fmt: skip
+    parser.add_argument(
+        "--curves", metavar="LIST", help="days of curves beside the report: scores and mean class scores, report/curves"
+    )
+    parser.add_argument(
+        "--fractions", metavar="LIST", help="shares of each light curve to score at too, report/fractions"
+    )
+    parser.add_argument(
+        "--branches", action="store_true", help="score with light curve and static columns, and with each alone, too: "
+        "before the reference time and after it, or on --days; report/branches"
+    )  # fmt: skip
     parser.add_argument("--out", metavar="DIR", help="where the comparison, or a report on --data, is written")
     parser.add_argument("--taxonomy", metavar="NAME", help="score at each level of a tree too; a name or a YAML file")
     parser.add_argument("--redraw", action="store_true", help="use stored predictions, load no model")
     command.add_common_flags(parser)
-    options = parser.parse_args(argv)
-    from zoo.training import evaluation
+    options = parser.parse_args(_joined(argv))
+    from zoo.training import evaluation, studies
 
-    days = evaluation.DAYS
-    if options.days:
-        try:
-            days = tuple(float(item) for item in options.days.split(","))
-        except ValueError:
-            days = (0.0,)
-        if any(not day > 0 for day in days):
-            raise UsageError(f"--days: positive numbers, comma-separated. Received: {options.days!r}")
+    numbers = {key: studies.read_numbers(key, getattr(options, key))
+               for key in LISTS if getattr(options, key) is not None}  # fmt: skip
     index = evaluation.evaluate(
-        options.runs, days=days, data=options.data, split=options.split, out=options.out,
-        redraw=options.redraw, taxonomy=options.taxonomy, quiet=options.quiet,
+        options.runs, data=options.data, split=options.split, out=options.out, redraw=options.redraw,
+        taxonomy=options.taxonomy, branches=options.branches, quiet=options.quiet, **numbers,
     )  # fmt: skip
     print(index)
     return 0

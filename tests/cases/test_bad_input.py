@@ -12,12 +12,17 @@ import pytest
 import tensorflow as tf
 
 from tests.cases import variants
+from tests.cases.variants import Example
+from tests.cases.workbench import Workbench
 from tfrecords.errors import DataError
 from zoo.inputs import transforms
 from zoo.inputs.transforms import DETECTED
+from zoo.losses.hierarchical import log_path
+from zoo.taxonomies.tree import load
 from zoo.training import bundle as bundles
 from zoo.training import warm_start
 
+TREE = load("plasticc")
 BANDS = ([], [2], [3, 3], [1] * 7, [0, 1, 2, 3, 4, 5] * 2)
 """Bands of the rows of an object: none, one, two at once, one band alone, all bands."""
 
@@ -74,3 +79,34 @@ def test_weights_of_another_width_are_refused(example, make_bench, tmp_path):
     part = next(name for name in ("encoder", "lstm", "embedding") if name in wider.parts_of_model())
     with pytest.raises(DataError, match=f"'{part}' of .* has other sizes than this network's.*Valid.*Received"):
         warm_start.initialise(wider, [f"{part}={tmp_path}"], None)
+
+
+def _poor(inputs):
+    """Leave the first object whole, one row to the second, none to the third, and no static value to the last two."""
+    inputs = {name: value.copy() for name, value in inputs.items()}
+    if "mask" in inputs:
+        inputs["mask"][1, 1:], inputs["mask"][2] = False, False
+    for name in {"static", "features"} & set(inputs):
+        inputs[name][2:] = np.nan
+    return inputs
+
+
+def _first(batch, count=4):
+    return tuple({key: value[:count] for key, value in part.items()} for part in batch[:2])
+
+
+@pytest.mark.parametrize("model", ["oracle_gru", "hierarchical_lstm"])
+def test_under_a_tree_every_node_has_a_probability(model, records):
+    # Half of the classes have no training object, and so no weight.
+    example, options = Example(model, "default"), {"absent_nodes": "zero", "phase_aware": True}
+    bench = Workbench(example, records, loss="hierarchical", taxonomy="plasticc", **options)
+    bench.task.prepare(np.arange(len(bench.spec.classes)) % 2 * 10)
+    inputs, targets = _first(bench.batch())
+    outputs = bench.outputs(_poor(inputs))
+    loss = np.array(bench.task.loss(bench.network, outputs, targets))
+    assert np.isfinite(loss).all() and (loss >= 0).all()
+    path = np.exp(np.array(log_path(outputs["logits"], TREE)))
+    assert (path > 0).all()
+    for node in range(len(TREE)):
+        if children := TREE.children(node):
+            np.testing.assert_allclose(path[:, children].sum(axis=1), path[:, node], atol=1e-6)

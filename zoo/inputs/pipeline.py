@@ -6,10 +6,13 @@ batches, the batches are shuffled, and each is trimmed to its own longest object
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
 from zoo.inputs import transforms
+from zoo.inputs.cuts import Cut
 from zoo.inputs.plan import TrainingStream
 
 AUGMENT, SHUFFLE = 0, 7919
@@ -142,17 +145,22 @@ def _set_batch(element, batch_size: int):
     return tf.nest.map_structure(fix, element)
 
 
-def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), chunk_batches: int = 16,
-               share=WHOLE):  # fmt: skip
-    """Give every object once, in batches of one size, the last filled up with rows of weight 0.
+def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), fraction: float | None = None,
+               chunk_batches: int = 16, share=WHOLE):  # fmt: skip
+    """Give every object once, its light curve until a day or the first share of it, see `at_cuts`."""
+    return at_cuts(examples, stage, batch_size, [Cut(day, fraction)], chunk_batches=chunk_batches, share=share)
+
+
+def at_cuts(examples, stage, batch_size: int, cuts: Sequence[Cut], *, chunk_batches: int = 16, share=WHOLE):
+    """Give every object once a cut, in batches of one size, the last of a cut filled up with rows of weight 0.
 
     Parameters
     ----------
     examples : zoo.inputs.data.Examples
     stage : Stage
     batch_size : int
-    day : float
-        Hide what came later than so many days after the reference time.
+    cuts : sequence of Cut
+        What of the light curves is shown; one after the other.
     share : (int, int, int)
         As in `training`.
 
@@ -160,7 +168,8 @@ def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), c
     -------
     dataset : tf.data.Dataset
         ``(inputs, targets, sample_weight)``; targets hold ``label`` (−1 unlabelled), ``position`` (place in
-        ``examples``) and ``observations`` (rows that the model sees).
+        ``examples``), ``observations`` (rows that the model sees), ``fraction`` (their share) and ``cut`` (number of
+        the cut).
     steps : int
         Number of global batches.
     """
@@ -168,37 +177,42 @@ def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), c
     padded = -(-total // batch_size) * batch_size
 
     def chunks():
-        for start in range(0, padded, size):
-            position = np.arange(start, min(start + size, padded))
-            real = position < total
-            # Filling rows repeat the last object: any record will do, its weight is 0.
-            places = np.minimum(position, max(total - 1, 0))
-            yield _chunk(examples, places) | {
-                "label": examples.labels[places],
-                "position": places,
-                "weight": real.astype("float32"),
-            }
+        for number, cut in enumerate(cuts):
+            for start in range(0, padded, size):
+                position = np.arange(start, min(start + size, padded))
+                real = position < total
+                # Filling rows repeat the last object: any record will do, its weight is 0.
+                places = np.minimum(position, max(total - 1, 0))
+                yield _chunk(examples, places) | {
+                    "label": examples.labels[places],
+                    "position": places,
+                    "weight": real.astype("float32"),
+                    "cut": np.full(len(places), number, "int32"),
+                    "day": np.full(len(places), cut.day if cut.fraction is None else np.inf),
+                    "share": np.full(len(places), 1.0 if cut.fraction is None else cut.fraction),
+                }
 
     extra = {
         "label": tf.TensorSpec([None], tf.int32),
         "position": tf.TensorSpec([None], tf.int64),
         "weight": tf.TensorSpec([None], tf.float32),
+        "cut": tf.TensorSpec([None], tf.int32),
+        "day": tf.TensorSpec([None], tf.float64),
+        "share": tf.TensorSpec([None], tf.float64),
     }
 
     def expand(chunk):
         curves, static = stage.parse(chunk["records"])
-        days = tf.fill([curves.count], tf.constant(day, tf.float64))
         twin = stage.parse_twin(chunk["records"])
-        prepared = stage.prepare(curves, static, chunk["features"], days=days, twin=twin)
+        prepared = stage.prepare(
+            curves, static, chunk["features"], days=chunk["day"], twin=twin, fraction=chunk["share"]
+        )
         observations = transforms.lengths(prepared.curves)
         order = tf.cast(tf.argsort(observations, stable=True), tf.int64)
 
         def cut(objects):
-            targets = {
-                "label": tf.gather(chunk["label"], objects),
-                "position": tf.gather(chunk["position"], objects),
-                "observations": tf.gather(observations, objects),
-            }
+            targets = {key: tf.gather(chunk[key], objects) for key in ("label", "position", "cut")}
+            targets["observations"] = tf.gather(observations, objects)
             inputs = stage.tensors(prepared, objects)
             targets |= _more_targets(stage, prepared, inputs, chunk, objects)
             return _set_batch((inputs, targets, tf.gather(chunk["weight"], objects)), batch_size // share[2])
@@ -206,7 +220,7 @@ def evaluation(examples, stage, batch_size: int, *, day: float = float("inf"), c
         return tf.data.Dataset.from_tensor_slices(_dealt(order, batch_size, share)).map(cut)
 
     dataset = tf.data.Dataset.from_generator(chunks, output_signature=_signature(stage, examples, extra))
-    steps = padded // batch_size
+    steps = padded // batch_size * len(cuts)
     dataset = dataset.prefetch(1).flat_map(expand)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps * share[1]))
     return _options(dataset.prefetch(4)), steps

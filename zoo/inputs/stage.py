@@ -30,6 +30,8 @@ class Prepared(NamedTuple):
         Reference time in days from the model's origin, of the observer.
     stretch : tensor (object,), float64
         Days of the observer in one of the model's: 1, or 1 + z.
+    fraction : tensor (object,), float32
+        Share of an object's rows that truncation left, 0 where no row is left.
     twin : LightCurves or None
         The same rows with the noiseless flux, where a model asks for it and the records were at hand.
     """
@@ -40,6 +42,7 @@ class Prepared(NamedTuple):
     feature_set: tf.Tensor
     reference: tf.Tensor
     stretch: tf.Tensor
+    fraction: tf.Tensor
     twin: transforms.LightCurves | None = None
 
 
@@ -78,6 +81,8 @@ class Stage:
         Sentinels of that column.
     extinction : tuple of float (band,)
         Extinction in magnitudes for E(B−V) = 1.
+    hidden : {"", "light_curve", "static"}
+        Part that is withheld from the model: no rows and no computed features, or all static columns missing.
     """
 
     view: str
@@ -95,6 +100,7 @@ class Stage:
     dust: int | None = None
     dust_missing: tuple[float, ...] = ()
     extinction: tuple[float, ...] = ()
+    hidden: str = ""
 
     def parse(self, serialized):
         """Decode records (object,) into light curves and their static columns (object, static_size)."""
@@ -113,7 +119,7 @@ class Stage:
         kept = tf.math.is_finite(twin) & tf.math.is_finite(columns["flux"])
         return transforms.from_columns(columns | {"flux": tf.where(kept, twin, columns["flux"])})
 
-    def prepare(self, curves, static, features, days=None, key=None, twin=None) -> Prepared:
+    def prepare(self, curves, static, features, days=None, key=None, twin=None, fraction=None) -> Prepared:
         """Transform a batch.
 
         Parameters
@@ -129,16 +135,21 @@ class Stage:
             Key of the training-only augmentation; none when absent.
         twin : LightCurves, optional
             What `parse_twin` gave.
+        fraction : tensor (object,), float64, optional
+            Keep the first max(1, ⌊fraction · n⌋) of an object's n rows; all at 1, and then ``days`` count.
         """
         config = self.config
+        if self.hidden == "light_curve":
+            curves = transforms.keep(curves, tf.zeros_like(curves.row, tf.bool))
+            features, twin = tf.fill(tf.shape(features), float("nan")), None
         position = [static[:, place] for place in self.position]
         if self.dust is not None:
             dust = build.static_values(static, {self.dust: list(self.dust_missing)})[:, self.dust]
             curves = transforms.deredden(curves, dust, self.extinction)
             twin = None if twin is None else transforms.deredden(twin, dust, self.extinction)
         # No transform looks at the flux: both keep the same rows.
-        twin = None if twin is None else self._transformed(twin, days, key)[0]
-        curves, reference, origin, days = self._transformed(curves, days, key)
+        twin = None if twin is None else self._transformed(twin, days, key, fraction)[0]
+        curves, reference, origin, days, seen = self._transformed(curves, days, key, fraction)
         static = tf.gather(static, tf.constant(self.static_columns, tf.int32), axis=1)
         if config.missing_rules:
             rules = {place: list(values) for place, values in enumerate(self.missing) if values}
@@ -146,17 +157,25 @@ class Stage:
         if self.derived_static:
             derived = sky.derive(self.derived_static, *position)
             static = tf.concat([static, tf.cast(derived, tf.float32)], axis=1)
+        if self.hidden == "static":
+            static = tf.fill(tf.shape(static), float("nan"))
         stretch = tf.ones_like(origin)
         if self.redshift is not None:
             stretch = transforms.stretch(static[:, self.redshift])
             curves = curves._replace(time=curves.time / tf.gather(stretch, curves.row))
             twin = None if twin is None else twin._replace(time=curves.time)
         features, feature_set = self._features_at(features, days, curves.count)
-        return Prepared(curves, static, features, feature_set, reference - origin, stretch, twin)
+        return Prepared(curves, static, features, feature_set, reference - origin, stretch, seen, twin)
 
-    def _transformed(self, curves, days, key):
+    def _transformed(self, curves, days, key, fraction):
         config = self.config
         curves, reference, origin = transforms.select(curves, config, self.bands)
+        whole = transforms.lengths(curves)
+        if fraction is not None:
+            curves = transforms.share_of_rows(curves, fraction)
+            # As under truncation in training; whole light curves have the features of whole light curves.
+            days = tf.fill([curves.count], tf.constant(np.inf, tf.float64)) if days is None else days
+            days = tf.where(fraction < 1, transforms.last_day(curves, reference), days)
         if key is not None and config.truncate == "fraction":
             curves = augment.keep_fraction(curves, key)
             # Computed features must not know more than the rows that are left.
@@ -165,11 +184,12 @@ class Stage:
             days = augment.truncation_days(config, curves.count, key)
         if days is not None:
             curves = transforms.until_day(curves, reference, days)
+        seen = tf.math.divide_no_nan(tf.cast(transforms.lengths(curves), tf.float32), tf.cast(whole, tf.float32))
         if key is not None and config.crop_share > 0:
             curves = augment.crop(curves, reference, config.crop_share, key + 3)
         if key is not None and config.drop_fraction > 0:
             curves = augment.drop_observations(curves, config.drop_fraction, key + 1)
-        return transforms.relative_time(curves, origin), reference, origin, days
+        return transforms.relative_time(curves, origin), reference, origin, days, seen
 
     def _features_at(self, features, days, count):
         table = tf.constant(self.feature_days or (0.0,), tf.float64)
@@ -210,14 +230,15 @@ class Stage:
         Returns
         -------
         dict of str to tensor
-            Where the view has steps, ``days`` (object, step), float32: the observer's days of every step from the
-            reference time, NaN under a False mask. Nothing for other views.
+            ``fraction`` (object,), float32, see `Prepared`. Where the view has steps, ``days`` (object, step),
+            float32: the observer's days of every step from the reference time, NaN under a False mask.
         """
+        found = {"fraction": tf.gather(prepared.fraction, objects)}
         if self.view != "grid":
-            return {}
+            return found
         stretch, reference = (tf.cast(tf.gather(values, objects), tf.float32)[:, None]
                               for values in (prepared.stretch, prepared.reference))  # fmt: skip
-        return {"days": tf.where(inputs["mask"], inputs["time"] * stretch - reference, float("nan"))}
+        return found | {"days": tf.where(inputs["mask"], inputs["time"] * stretch - reference, float("nan"))}
 
 
 def _of(prepared: Prepared, objects) -> Prepared:

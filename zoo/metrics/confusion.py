@@ -68,3 +68,54 @@ class ConfusionMatrix(keras.metrics.Metric):
 
     def get_config(self):
         return super().get_config() | {"classes": self.classes}
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class MacroF1ByCut(keras.metrics.Metric):
+    """Macro F1, as `ConfusionMatrix` has it, of each of several cuts of the light curves, and the mean over the cuts.
+
+    Parameters
+    ----------
+    classes : int
+        Number of classes K.
+    cuts : sequence of str
+        Names of the cuts.
+    name : str
+        Name of the mean.
+    """
+
+    def __init__(self, classes: int, cuts, name="macro_f1_over_days", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.classes, self.cuts = classes, list(cuts)
+        self.matrices = self.add_weight(shape=(len(self.cuts), classes, classes), initializer="zeros", name="matrices")
+
+    def update_state(self, labels, logits, cut, sample_weight=None):
+        """Add a batch.
+
+        Parameters
+        ----------
+        labels, logits, sample_weight
+            See `ConfusionMatrix.update_state`.
+        cut : tensor (batch,), int
+            Number of each object's cut.
+        """
+        counted = labels >= 0
+        if sample_weight is not None:
+            counted = ops.logical_and(counted, sample_weight > 0)
+        true = ops.one_hot(ops.maximum(labels, 0), self.classes, dtype="float32")
+        true = true * ops.cast(counted, "float32")[:, None]
+        predicted = ops.one_hot(ops.argmax(logits, axis=-1), self.classes, dtype="float32")
+        place = ops.one_hot(cut, len(self.cuts), dtype="float32")
+        self.matrices.assign_add(ops.einsum("bd,bi,bj->dij", place, true, predicted))
+
+    def result(self):
+        """Give the mean under the metric's name, and ``macro_f1_<cut>`` of every cut."""
+        matrices = ops.convert_to_tensor(self.matrices)
+        total = ops.sum(matrices, axis=1) + ops.sum(matrices, axis=2)
+        f1 = 2.0 * ops.diagonal(matrices, axis1=1, axis2=2) / ops.maximum(total, 1.0)
+        occurring = ops.sum(ops.cast(total > 0, "float32"), axis=1)
+        scores = ops.sum(f1, axis=1) / ops.maximum(occurring, 1.0)
+        return {self.name: ops.mean(scores)} | {f"macro_f1_{cut}": scores[at] for at, cut in enumerate(self.cuts)}
+
+    def get_config(self):
+        return super().get_config() | {"classes": self.classes, "cuts": self.cuts}

@@ -15,6 +15,7 @@ from zoo.reports.scores import (
     row_fractions,
     score_tables,
 )
+from zoo.reports.studies import STUDIES
 from zoo.reports.write import (
     markdown_table,
     number,
@@ -220,6 +221,9 @@ def _page(run, blocks, scores, per_class, figures, curves, bootstrap) -> str:
     if levels:
         links = [f"* [{name.removeprefix('levels_')}]({name}/index.md)" for name in levels]
         parts.append("## Scores at the levels of a tree of classes\n\n" + "\n".join(links))
+    studies = [name for name in STUDIES if (run.path / "report" / name / "index.md").is_file()]
+    if studies:
+        parts.append("## More\n\n" + "\n".join(f"* [{STUDIES[name].heading}]({name}/index.md)" for name in studies))
     parts.append("## Light curves and predicted probabilities")
     parts += [f"![{heading}]({name})" for heading, name in curves] or [f"None: the run has no `{LIGHT_CURVES}`."]
     if run.history is None:

@@ -150,6 +150,11 @@ def read_run(run_dir: str | Path, only_scores: bool = False) -> RunFiles:
     return RunFiles(path, config, predictions, history, composition, light_curves, steps, activations)
 
 
+def read_predictions(run_dir: str | Path, relative: str, columns: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Read a table of predictions of a run, by its place in the run, that must have some columns."""
+    return _parquet(Path(run_dir), relative, columns)
+
+
 def read_config(run_dir: str | Path) -> ReportConfig:
     """Read and check ``report/report_config.json`` of a run; keys that reports do not use are let pass."""
     path = Path(run_dir)

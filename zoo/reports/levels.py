@@ -95,15 +95,11 @@ def write_levels(run_dir: str | Path, tree: Taxonomy | None = None) -> Path | No
     """
     if tree is None and not read_config(run_dir).taxonomy:
         return None
-    run = read_run(run_dir, only_scores=True)
-    animate, own = tree is not None, _own_tree(run)
-    tree = tree or own
-    places = _places(run, tree, own)
-    probability = node_probabilities(run, tree, own, places)
-    levels = level_predictions(run.predictions, run.config.classes, probability, tree, places)
+    run, animate = read_run(run_dir, only_scores=True), tree is not None
+    tree, places, probability, levels = at_levels(run, tree)
     out = run.path / "report" / f"levels_{slug(Path(tree.name).stem, set())}"
     out.mkdir(parents=True, exist_ok=True)
-    scores, per_class = _score(levels)
+    scores, per_class = score_levels(levels)
     consistent = consistency_table(run.predictions, run.config.classes, probability, tree, places)
     write_csv(out / "scores_by_level.csv", scores)
     write_csv(out / "per_class.csv", per_class)
@@ -111,6 +107,15 @@ def write_levels(run_dir: str | Path, tree: Taxonomy | None = None) -> Path | No
     write_csv(out / "consistency.csv", consistent)
     figures = _figures(run, tree, out, levels, scores, per_class, animate)
     return write_text(out / "index.md", _page(run, tree, levels, scores, consistent, figures))
+
+
+def at_levels(run: RunFiles, tree: Taxonomy | None) -> tuple[Taxonomy, list[int], np.ndarray, list[Level]]:
+    """Give the tree, the run's own when absent, the node of every class, P (row, node) and the levels of a run."""
+    own = _own_tree(run)
+    tree = tree or own
+    places = _places(run, tree, own)
+    probability = node_probabilities(run, tree, own, places)
+    return tree, places, probability, level_predictions(run.predictions, run.config.classes, probability, tree, places)
 
 
 def _own_tree(run: RunFiles) -> Taxonomy | None:
@@ -179,7 +184,12 @@ def level_predictions(predictions: pd.DataFrame, classes, probability, tree, pla
     return levels
 
 
-def _score(levels: list[Level]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def score_levels(levels: list[Level]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give the scores of every level and day, and those of every level, day and class.
+
+    Beside the columns of `zoo.reports.scores.score_tables` the first has ``level``, ``weighted_*`` and
+    ``objects_left_out``, the second ``level`` and ``mean_probability``, of the true class.
+    """
     import pandas as pd
 
     all_scores, all_classes = [], []

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PREFIX = "p_"
+BEFORE = -1e-9
+"""The day until which an object has what came before its reference time, without the row of that time itself."""
+
 SUM_TOLERANCE = 0.01
 """Largest distance from 1 of an object's summed probabilities; float16 outputs stay well inside."""
 
@@ -26,7 +29,7 @@ class DayPredictions:
     Attributes
     ----------
     day : float
-        Days after the object's reference time; inf is the whole light curve.
+        Days after the object's reference time, negative before it; inf is the whole light curve.
     object_id : ndarray of str, [N]
     truth : ndarray of int64, [N]
         Index of the true class.
@@ -58,7 +61,9 @@ def classes_of(predictions: pd.DataFrame) -> list[str]:
 
 
 def day_text(day: float) -> str:
-    """Write a day for people: ``all`` is the whole light curve (day inf)."""
+    """Write a day for people: ``all`` is the whole light curve (day inf), ``before`` is `BEFORE`."""
+    if day == BEFORE:
+        return "before"
     return "all" if math.isinf(day) else f"{day:g}"
 
 
@@ -127,11 +132,11 @@ def _check_columns(predictions: pd.DataFrame, classes: list[str], where: str) ->
 def _check_rows(object_id: np.ndarray, day: np.ndarray, where: str) -> None:
     import pandas as pd
 
-    bad = np.isnan(day) | (day < 0)
+    bad = np.isnan(day) | (day == -np.inf)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise DataError(
-            f"{where}: day of object {object_id[row]} must be a number >= 0, or inf for the whole "
+            f"{where}: day of object {object_id[row]} must be a number, or inf for the whole "
             f"light curve. Received: {day[row]}"
         )
     double = pd.DataFrame({"object_id": object_id, "day": day}).duplicated().to_numpy()
@@ -178,4 +183,6 @@ def _truth(object_id: np.ndarray, name: np.ndarray, classes: list[str], where: s
 
 def until_text(day: float) -> str:
     """Write how much of the light curves a score rests on, for titles."""
+    if day == BEFORE:
+        return "before the reference time"
     return "whole light curve" if math.isinf(day) else f"up to day {day_text(day)}"

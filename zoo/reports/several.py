@@ -103,7 +103,8 @@ def write_comparison(run_dirs: Sequence[str | Path], out_dir: str | Path) -> Pat
     write_csv(out / "confusion.csv", _confusion_table(matrices, classes, last))
     write_json(out / "metrics.json", _metrics(groups, by_days, per_class, cautions, last))
     figures = _figures(out, groups, by_days, matrices, classes, last, bool(cautions))
-    return write_text(out / "index.md", _page(groups, by_days, per_class, cautions, figures, classes, last))
+    levels = sorted(path.parent.name for path in out.glob("levels_*/index.md"))
+    return write_text(out / "index.md", _page(groups, by_days, per_class, cautions, figures, classes, last, levels))
 
 
 def _read(run_dirs: Sequence[str | Path]) -> list[ScoredRun]:
@@ -274,7 +275,7 @@ def _figures(out, groups, by_days, matrices, classes, last, marked: bool) -> lis
     return figures
 
 
-def _page(groups, by_days, per_class, cautions, figures, classes, last) -> str:
+def _page(groups, by_days, per_class, cautions, figures, classes, last, levels) -> str:
     until = until_text(last)
     mark = " †" if cautions else ""
     parts = ["# Comparison of runs", *(f"> **CAUTION †: {text}**" for text in cautions), SPREAD]
@@ -306,6 +307,9 @@ def _page(groups, by_days, per_class, cautions, figures, classes, last) -> str:
     runs = " ".join(
         f"{run.files.config.model}/{run.files.config.run}" for members in groups.values() for run in members
     )
+    if levels:
+        links = [f"* [{name.removeprefix('levels_')}]({name}/index.md)" for name in levels]
+        parts.append("## Scores at the levels of a tree of classes\n\n" + "\n".join(links))
     parts.append(
         "## Draw this again\n\nFrom the runs' own `report/` files, without their models: "
         f"`zoo.reports.several.write_comparison([...], OUT)` with the run directories of {runs}. "

@@ -42,6 +42,11 @@ class Task:
         for name in run.metrics or ():
             if name not in self.scores:
                 raise UsageError(unknown(f"metric of the task {type(self).__name__}", name, self.scores))
+        if run.monitor is not None:
+            modes = self.monitors(run)
+            if run.monitor not in modes:
+                raise UsageError(unknown(f"monitor of the task {type(self).__name__}", run.monitor, modes))
+            self.monitor, self.mode = f"val_{run.monitor}", modes[run.monitor]
         self.spec, self.run = spec, run
         self.calibration: dict[str, float] = {}
 
@@ -64,8 +69,17 @@ class Task:
         """
         raise UsageError(f"the task {type(self).__name__} states no loss and cannot train")
 
+    @classmethod
+    def monitors(cls, run) -> dict[str, str]:
+        """Give what the best epoch of a run can be chosen by, and whether more (max) or less (min) of it is better."""
+        return {"loss": "min", cls.monitor.removeprefix("val_"): cls.mode}
+
     def metrics(self, network) -> list:
         """Give new Keras metrics; each is updated with ``(targets, outputs, sample_weight)``."""
+        return []
+
+    def validation_metrics(self, network) -> list:
+        """Give new Keras metrics of validation alone, whose targets hold the ``cut`` of every row where it has some."""
         return []
 
     def columns(self) -> list[str]:

@@ -11,12 +11,16 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
 from tfrecords.errors import UsageError
+from zoo.inputs.cuts import WHOLE
 from zoo.losses.classification import LOSSES, WEIGHTED, of_class
 from zoo.losses.hierarchical import balanced_weights
 from zoo.metrics.agreement import CohenKappa, MatthewsCorrelation
-from zoo.metrics.confusion import ConfusionMatrix
+from zoo.metrics.confusion import ConfusionMatrix, MacroF1ByCut
 from zoo.registry import unknown
 from zoo.tasks.base import Task
+
+OVER = {"days": "macro_f1_over_days", "fractions": "macro_f1_over_fractions"}
+"""Mean macro F1 over the days, or shares of the light curves, of ``--validation-days`` or ``-fractions``."""
 
 
 def weighted_logits(weights, outputs):
@@ -70,17 +74,17 @@ class Classify(Task):
             )
         return losses * of_class(targets["label"], self.class_weights)
 
-    def head_loss(self, labels, logits):
+    def head_loss(self, targets, logits):
         """Give the loss of every object, (batch,), at one head."""
         options = {"weights": self.weights} if self.run.loss in WEIGHTED else {}
-        return LOSSES[self.run.loss](labels, logits, smoothing=self.run.label_smoothing, **options)
+        return LOSSES[self.run.loss](targets["label"], logits, smoothing=self.run.label_smoothing, **options)
 
     def class_logits(self, logits):
         """Give numbers (batch, class) from a head's logits whose softmax are the probabilities of the classes."""
         return logits
 
     def loss(self, network, outputs, targets):
-        heads = [self.head_loss(targets["label"], outputs[head]) for head in network.heads]
+        heads = [self.head_loss(targets, outputs[head]) for head in network.heads]
         return self.weighted(sum(heads[1:], heads[0]), targets)
 
     def metrics(self, network):
@@ -88,6 +92,19 @@ class Classify(Task):
         further = [_PrimaryScore(network.primary, name, self.scores[name](classes), self.class_logits)
                    for name in dict.fromkeys(self.run.metrics or ())]  # fmt: skip
         return [_PrimaryConfusion(network.primary, classes, self.class_logits), *further]
+
+    @classmethod
+    def monitors(cls, run):
+        found = super().monitors(run) | dict.fromkeys(("accuracy", *(run.metrics or ())), "max")
+        # Whole light curves alone have no mean over days.
+        by = {cut.fraction is None for cut in run.cuts if cut != WHOLE}
+        return found | {OVER["days" if is_day else "fractions"]: "max" for is_day in by}
+
+    def validation_metrics(self, network):
+        if self.run.cuts == (WHOLE,):
+            return []
+        by = "days" if self.run.cuts[0].fraction is None else "fractions"
+        return [_CutScores(self, network, OVER[by])]
 
     def columns(self):
         return [f"p_{name}" for name in self.spec.classes]
@@ -141,6 +158,18 @@ class _PrimaryConfusion(ConfusionMatrix):
 
     def update_state(self, targets, outputs, sample_weight=None):
         super().update_state(targets["label"], self.class_logits(outputs[self.head]), sample_weight)
+
+
+class _CutScores(MacroF1ByCut):
+    """Macro F1 by cut, updated with a task's targets and outputs."""
+
+    def __init__(self, task, network, name: str):
+        super().__init__(len(task.spec.classes), [cut.name for cut in task.run.cuts], name)
+        self.task, self.head = task, network.primary
+
+    def update_state(self, targets, outputs, sample_weight=None):
+        logits = self.task.class_logits(self.task.object_outputs(outputs)[self.head])
+        super().update_state(targets["label"], logits, targets["cut"], sample_weight)
 
 
 class _PrimaryScore(keras.metrics.Metric):

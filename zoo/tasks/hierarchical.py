@@ -16,7 +16,8 @@ PREFIX = "node_"
 class Hierarchical(Classify):
     """One of the run's classes an object, each a node of a taxonomy.
 
-    The loss is the weighted hierarchical cross-entropy. The path probability P of a node is the product of the
+    The loss is the weighted hierarchical cross-entropy; with ``phase_aware`` its α is that of an object's observed
+    fraction, ``fraction`` (batch,) of the targets. The path probability P of a node is the product of the
     softmax over siblings along its path. A class has the leaves at or below its node that are below no deeper
     class; where the run's classes do not cover all leaves, their probabilities are scaled to add up to 1.
     """
@@ -38,14 +39,17 @@ class Hierarchical(Classify):
             nodes = hierarchical.node_counts(counts, self.tree, self.places)
             self.weights = hierarchical.balanced_weights(nodes, self.tree.nodes, self.run.absent_nodes, nodes[0])
 
-    def head_loss(self, labels, logits):
+    def head_loss(self, targets, logits):
         if self.weights is None and self.run.node_weights == "counts":
             raise UsageError(
                 "node_weights counts needs the numbers of training objects: call prepare(counts) of the task first, "
                 "or take node_weights none. Received: no numbers"
             )
+        alpha = self.run.hierarchy_alpha
+        if self.run.phase_aware:
+            alpha = hierarchical.phase_alpha(alpha, targets["fraction"], self.run.phase_beta)
         return hierarchical.hierarchical_crossentropy(
-            labels, logits, self.tree, self.places, weights=self.weights, alpha=self.run.hierarchy_alpha,
+            targets["label"], logits, self.tree, self.places, weights=self.weights, alpha=alpha,
             by=self.run.hierarchy_by, smoothing=self.run.label_smoothing,
         )  # fmt: skip
 

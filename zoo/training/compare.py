@@ -30,8 +30,9 @@ run that was interrupted; for trees the fits of all evaluation days."""
 
 
 def compare(
-    models: Sequence[str], out: str | Path, *, data=None, folds: str | None = None, arguments=None, quiet: bool = False
-) -> tuple[Path, bool]:
+    models: Sequence[str], out: str | Path, *, data=None, folds: str | None = None, levels: str | None = None,
+    arguments=None, quiet: bool = False,
+) -> tuple[Path, bool]:  # fmt: skip
     """Train classifiers one after the other and write one table and one report on all.
 
     Parameters
@@ -45,6 +46,9 @@ def compare(
         Directory of records; the sample that comes with the project when absent.
     folds : str, optional
         ``all``, or numbers with commas: one row a model and fold; the first fold when absent.
+    levels : str, optional
+        Tree of classes, by name or as a YAML file: score all rows at each of its levels too, trees and flat networks
+        by sums of their probabilities.
     arguments : sequence of str, optional
         Flags that all fits share, for instance ``--epochs 20 --seed 1``.
     quiet : bool
@@ -78,13 +82,14 @@ def compare(
     if not contenders:
         raise UsageError("--models: at least one name is needed. Received: none")
     common = [item for item in contenders if item.is_baseline]
-    path = resolve.common(arguments).run.data if common else _data_of(contenders[0])
+    path = _settled((common or contenders)[0]).run.data
     directory = RecordDirectory(path or sample_directory())
     numbers = chosen_folds(directory.info.folds, folds) if folds else [0 if directory.info.folds else None]
     rows = [Contender(c.model, c.preset, fold, c.arguments, c.preset_file) for fold in numbers for c in contenders]
     twice = {row.key for row in rows if [each.key for each in rows].count(row.key) > 1}
     if twice:
         raise UsageError(f"--models: every model and preset once. Received: {sorted(twice)[0]} twice")
+    tree = _tree(levels, contenders, directory)
     _check_settings(out, directory.info.fingerprint, shared)
     for number, contender in enumerate(rows, start=1):
         table = _read(out)
@@ -96,6 +101,12 @@ def compare(
             print(label, file=sys.stderr, flush=True)
         _enter(out, contender, *_compete(contender, out, quiet))
     table = _read(out)
+    if tree is not None:
+        from zoo.reports.several_levels import write_level_comparison
+
+        places = [out / row["run"] for row in table.values() if row["status"] == "finished"]
+        if places:
+            write_level_comparison(places, out / "report", tree)
     index = _write_page(out, table)
     return index, all(table[row.key]["status"] == "finished" for row in rows)
 
@@ -115,9 +126,28 @@ def _named(text: str, arguments) -> Contender:
     return Contender(model, settled.preset, None, tuple(arguments), preset)
 
 
-def _data_of(contender: Contender) -> str | None:
+def _tree(name: str | None, contenders: list[Contender], directory):
+    """Give the tree of a name; a class of a contender that is not in it is an error before anything is trained."""
+    from zoo.inputs import labels
+    from zoo.taxonomies import tree as trees
+
+    if name is None:
+        return None
+    tree = trees.load(name)
+    for contender in contenders:
+        selection = _settled(contender).selection
+        found = labels.load(directory.info.classes, selection.label_map)
+        for label in (found.restrict(selection.classes) if selection.classes else found).classes:
+            tree.index(label)
+    return tree
+
+
+def _settled(contender: Contender):
+    """Give the options of a contender: those that all models share where it is a baseline."""
+    if contender.is_baseline:
+        return resolve.common(contender.arguments)
     preset = contender.preset_file or contender.preset
-    return resolve.resolve(contender.model, preset, arguments=contender.arguments).run.data
+    return resolve.resolve(contender.model, preset, arguments=contender.arguments)
 
 
 def _check_settings(out: Path, fingerprint: str, shared: list[str]) -> None:
@@ -197,19 +227,12 @@ def _enter(out: Path, contender: Contender, status: str, found: dict) -> None:
             status, found = "failed", {"reason": str(error)}
     row = dict.fromkeys(COLUMNS, "") | {
         "model": contender.model, "preset": contender.preset, "fold": contender.key[2], "status": status,
-        "seed": _seed(contender), "run": contender.place,
+        "seed": str(_settled(contender).run.seed), "run": contender.place,
     }  # fmt: skip
     row |= {key: _text(value) for key, value in found.items()}
     table[contender.key] = row
     _write_table(out, list(table.values()))
     _write_page(out, table)
-
-
-def _seed(contender: Contender) -> str:
-    if contender.is_baseline:
-        return str(resolve.common(contender.arguments).run.seed)
-    preset = contender.preset_file or contender.preset
-    return str(resolve.resolve(contender.model, preset, arguments=contender.arguments).run.seed)
 
 
 def _text(value) -> str:
@@ -251,6 +274,11 @@ def _write_page(out: Path, table: dict[tuple, dict]) -> Path:
     parts = ["# Comparison of classifiers", markdown_table(lines, header, text=(0, 1)), NOTES]
     if finished:
         parts += ["![Macro F1 by day](report/macro_f1_by_day.png)", "More: [report/index.md](report/index.md)."]
+    for page in sorted(out.glob("report/levels_*/index.md")):
+        name = page.parent.name
+        parts.append(
+            f"At the levels of {name.removeprefix('levels_')}: [report/{name}/index.md](report/{name}/index.md)."
+        )
     if failed:
         rows = [(row["model"], row["preset"], row["fold"] or "–", row["reason"]) for row in failed]
         parts += ["## Failed", markdown_table(rows, ("model", "preset", "fold", "reason"), text=(0, 1, 3))]

@@ -7,11 +7,18 @@ import math
 from typing import Literal
 
 from tfrecords.errors import UsageError
+from zoo.inputs.cuts import WHOLE, Cut
 from zoo.registry import unknown
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "lamb", "rmsprop", "rectified_adam", "ranger")
 DECAYING = ("adamw", "lamb", "rectified_adam", "ranger")
 """Optimizers that take a weight decay."""
+
+BY_MONITOR = {
+    "macro_f1_over_days": tuple(map(Cut, (1.0, 8.0, 64.0, math.inf))),
+    "macro_f1_over_fractions": tuple(Cut(fraction=share) for share in (0.1, 0.4, 0.6, 1.0)),
+}
+"""Cuts of the validation split that a monitor asks for where none are named."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +58,16 @@ class RunConfig:
         of K classes, or by n of the largest class over its own (RAPID's), or not at all.
     taxonomy : str, optional
         Tree of classes, by name or as a YAML file; goes with ``loss hierarchical``, whose networks have one logit a
-        node. The next four go with it too.
+        node. The next six go with it too.
     hierarchy_alpha : float
         A node at level l counts exp(-alpha l) in the loss.
     hierarchy_by : {"depth", "height"}
         Its level: edges to the root (larger alpha favours coarse nodes) or to its deepest leaf (fine nodes).
+    phase_aware : bool
+        Make ``hierarchy_alpha`` an object's own, alpha · beta^f, where f is the share of its observations that
+        ``truncate`` left (1 without; ``drop_fraction`` does not count).
+    phase_beta : float
+        beta of ``phase_aware``.
     node_weights : {"counts", "none"}
         Weigh nodes by N / (M n), with n of the N training objects below each of the M nodes, or all alike.
     absent_nodes : {"error", "zero"}
@@ -77,6 +89,17 @@ class RunConfig:
         Objects as they are, or classes in turns, each repeated up to the largest.
     metrics : list of str, optional
         Further scores of the task that are shown and written every epoch, for instance ``cohen_kappa,matthews``.
+    monitor : str, optional
+        What the best epoch and ``patience`` go by, of the validation split: ``loss`` or one of the task's scores,
+        ``macro_f1_over_days`` among them, the mean of the macro F1 at each of ``validation_days``. For classes
+        ``macro_f1`` when absent.
+    validation_days : list of float, optional
+        Validate on every object once a day, its light curve cut so many days after the reference time (``inf``: not
+        cut). ``val_loss`` and the scores are over all of them together, and the macro F1 of each day is logged too.
+        Whole light curves when absent; 1, 8, 64 and inf under ``monitor macro_f1_over_days``.
+    validation_fractions : list of float, optional
+        In its place the first observations by these shares, for instance 0.1,0.4,0.6,1; 0.1, 0.4, 0.6 and 1 under
+        ``monitor macro_f1_over_fractions``.
     optimizer : str
         Name of the optimizer; ``ranger`` is ``rectified_adam`` with ``lookahead`` 6 unless that says otherwise.
     learning_rate : float
@@ -183,6 +206,8 @@ class RunConfig:
     taxonomy: str | None = None
     hierarchy_alpha: float = 0.5
     hierarchy_by: Literal["depth", "height"] = "depth"
+    phase_aware: bool = False
+    phase_beta: float = 0.1
     node_weights: Literal["counts", "none"] = "counts"
     absent_nodes: Literal["error", "zero"] = "error"
     label_smoothing: float = 0.0
@@ -192,6 +217,9 @@ class RunConfig:
     figure_epochs: int = 5
     sampling: Literal["natural", "balanced"] = "natural"
     metrics: list[str] | None = None
+    monitor: str | None = None
+    validation_days: list[float] | None = None
+    validation_fractions: list[float] | None = None
     optimizer: str = "adam"
     learning_rate: float = 1e-3
     beta_1: float = 0.9
@@ -255,6 +283,11 @@ class RunConfig:
             )
         if not math.isfinite(self.hierarchy_alpha):
             raise UsageError(f"hierarchy_alpha must be a finite number. Received: {self.hierarchy_alpha}")
+        if self.phase_aware and self.loss != "hierarchical":
+            raise UsageError(f"phase_aware goes with loss hierarchical. Received: {self.loss}")
+        if not 0 < self.phase_beta < math.inf:
+            raise UsageError(f"phase_beta must be a positive number. Received: {self.phase_beta}")
+        self._check_cuts()
         if not 0 <= self.label_smoothing < 1:
             raise UsageError(f"label_smoothing must lie in [0, 1). Received: {self.label_smoothing}")
         if self.seed < 0:
@@ -315,3 +348,27 @@ class RunConfig:
             raise UsageError(f"decay_rate must lie in (0, 1]. Received: {self.decay_rate}")
         if not 0 <= self.final_rate <= 1:
             raise UsageError(f"final_rate must lie in [0, 1]. Received: {self.final_rate}")
+
+    def _check_cuts(self):
+        days, shares = self.validation_days, self.validation_fractions
+        if days is not None and shares is not None:
+            raise UsageError(f"name validation_days or validation_fractions, not both. Received: {days} and {shares}")
+        for key, values in (("validation_days", days), ("validation_fractions", shares)):
+            if values is not None and (not values or len(set(values)) != len(values)):
+                raise UsageError(f"{key} must be different numbers, one at least. Received: {values}")
+        if any(math.isnan(day) or day == -math.inf for day in days or ()):
+            raise UsageError(f"validation_days must be numbers of days, or inf. Received: {days}")
+        if any(not 0 < share <= 1 for share in shares or ()):
+            raise UsageError(f"validation_fractions must lie in (0, 1]. Received: {shares}")
+        other = {"macro_f1_over_days": shares, "macro_f1_over_fractions": days}.get(self.monitor)
+        if other is not None:
+            raise UsageError(f"monitor {self.monitor} goes with cuts of its own kind. Received: {other}")
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """The cuts of the light curves that the validation split is scored at; the whole ones as a rule."""
+        if self.validation_days is not None:
+            return tuple(Cut(day) for day in self.validation_days)
+        if self.validation_fractions is not None:
+            return tuple(Cut(fraction=share) for share in self.validation_fractions)
+        return BY_MONITOR.get(self.monitor, (WHOLE,))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords.errors import DataError, UsageError
+from zoo.inputs.cuts import Cut
 from zoo.registry import load
 from zoo.training import files
 from zoo.training.run import Run, load_run
@@ -25,7 +26,8 @@ ACTIVATIONS = "class_activations.parquet"
 
 
 def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redraw: bool = False,
-             taxonomy: str | None = None, quiet: bool = True) -> Path:  # fmt: skip
+             taxonomy: str | None = None, curves=None, fractions=None, branches: bool = False,
+             quiet: bool = True) -> Path:  # fmt: skip
     """Score runs on a split at every evaluation day and write tables and plots.
 
     Parameters
@@ -33,7 +35,7 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
     runs : path, Run, or list of these
         One run gives its report; several give theirs and a comparison.
     days : sequence of float
-        Days after the reference time; infinity is the whole light curve.
+        Days after the reference time, of rows before it where negative; infinity is the whole light curve.
     data : path, optional
         Another record directory of the same survey; the run's own data when absent.
     split : {"test", "validation", "train", "all"}
@@ -45,6 +47,13 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
         Tree of classes, by name or as a YAML file: score at each of its levels too, with animations over the
         days, into ``report/levels_<name>``. A hierarchical run is always scored on its own tree, without
         animations unless the tree is named here.
+    curves : sequence of float, optional
+        Days of a study of its own, ``report/curves``: scores and mean class scores against the day.
+    fractions : sequence of float, optional
+        Shares of every light curve, in (0, 1], of the study ``report/fractions``.
+    branches : bool
+        Score with the whole input, with static columns alone and with the light curve alone, at ``days`` if named,
+        else just before the reference time and on some days after it: ``report/branches``.
     quiet : bool
         No progress bar.
 
@@ -54,8 +63,11 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
         ``index.md`` of the report, or of the comparison of several runs.
     """
     from zoo.reports.levels import write_levels
+    from zoo.reports.studies import STUDIES, predictions_place, write_study
     from zoo.taxonomies import tree as trees
+    from zoo.training import studies
 
+    asked = studies.asked(None if days is DAYS else days, curves, fractions, branches)
     tree = trees.load(taxonomy) if taxonomy else None
     items = list(runs) if isinstance(runs, (list, tuple)) else [runs]
     if not items:
@@ -67,12 +79,16 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
             place = path
         else:
             run = load_run(item)
+            studies.check(run, asked)
             place = _place(run, data, split, out if len(items) == 1 else None)
-            _write_predictions(run, place, days, data, split, quiet)
+            _write_predictions(run, place, days, data, split, quiet, asked)
         if _task_of(place) != "reconstruct":
             write_levels(place, tree)
         elif tree is not None:
             raise UsageError(f"--taxonomy scores classifications; this run reconstructs. Received: {place}")
+        for name in STUDIES:
+            if name in asked or (redraw and (place / predictions_place(name)).is_file()):
+                write_study(place, name, tree)
         index = write_report(place)
         places.append(place)
     if len(places) == 1:
@@ -85,6 +101,10 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
     # Beside the models' folders: a comparison among the runs would be taken for one of them.
     name = f"{places[0].name}-and-{len(places) - 1}-more"
     target = Path(out) if out else places[0].resolve().parent.parent / "comparisons" / name
+    if tree is not None:
+        from zoo.reports.several_levels import write_level_comparison
+
+        write_level_comparison(places, target, tree)
     return write_comparison(places, target)
 
 
@@ -150,7 +170,7 @@ def _objects(run: Run, data, split: str):
     return Examples(directory, indices[known], spec), directory
 
 
-def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: bool) -> None:
+def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: bool, asked) -> None:
     examples, directory = _objects(run, data, split)
     if run.bundle.entry.task == "reconstruct":
         from zoo.training.reconstruction import write_predictions
@@ -159,28 +179,22 @@ def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: boo
         whole = (float("inf"),)
         write_predictions(run, place, whole if days is DAYS else days, examples, directory, quiet)
     else:
+        from zoo.training import studies
+
         _write_classes(run, place, days, examples, directory, quiet)
+        studies.write_predictions(run, place, asked, examples, directory, quiet)
     _write_config(run, place, split, directory)
 
 
 def _write_classes(run: Run, place: Path, days, examples, directory, quiet: bool) -> None:
-    import pandas as pd
-
     from zoo.reports.predictions import by_day
     from zoo.training.activation import class_activations
+    from zoo.training.studies import known_days, prediction_table
 
     stage = run.stage(column.name for column in directory.info.static_columns)
     ids, spec = examples.ids(), run.bundle.spec
     names = np.array(spec.classes, object)[examples.labels]
-    tables = []
-    for day in _known_days(run, days):
-        label = "whole light curve" if np.isinf(day) else f"until day {day:g}"
-        values, observations = run.predictor(examples, stage, day=day, quiet=quiet, label=label)
-        table = pd.DataFrame({"object_id": ids, "class": names, "day": float(day)})
-        table["observations"] = observations
-        numbers = pd.DataFrame(values, columns=run.task.columns())
-        tables.append(pd.concat([table, numbers], axis=1))
-    table = pd.concat(tables, ignore_index=True)
+    table = prediction_table(run, examples, stage, [Cut(day) for day in known_days(run, days)], quiet, "predicting")
     # Before anything is replaced: a table that cannot be scored must not take the place of one that can.
     by_day(table, list(spec.classes), where=str(run.path))
     files.atomic(place / "report" / "predictions_by_day.parquet", lambda path: table.to_parquet(path, index=False))
@@ -233,20 +247,6 @@ def _tree(spec) -> dict | None:
         "parents": list(spec.parents),
         "class_nodes": {name: spec.class_nodes[name] for name in spec.classes},
     }
-
-
-def _known_days(run: Run, days) -> list[float]:
-    """Give the days in order, without those of which a model that reads no light curve knows nothing."""
-    days, spec = sorted(set(days)), run.bundle.spec
-    if "light_curve" in run.bundle.config.parts() or not spec.feature_days:
-        return days
-    known = [day for day in days if day >= spec.feature_days[0]]
-    if not known:
-        raise UsageError(
-            f"--days: the model reads the derived group {spec.feature_group!r}, which begins at day "
-            f"{spec.feature_days[0]:g}. Received: {', '.join(f'{day:g}' for day in days)}"
-        )
-    return known
 
 
 def _drawn_light_curves(examples, directory, names):

@@ -216,7 +216,7 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
     task = base.create(entry.task, spec, options)
     if task.labelled:
         task.prepare(start.class_counts(train.labels, spec, options.sampling))
-    from zoo.inputs.pipeline import evaluation
+    from zoo.inputs import pipeline
     from zoo.inputs.spec import build_stage
 
     stage = build_stage(spec, entry.view, bundle.config.parts(), settled.inputs, spec.record_static)
@@ -243,7 +243,9 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
                 seed.assign(np.array(value, "uint32"))
         for line in lines if not quiet else ():
             print(line, file=sys.stderr)
-        validation, rounds = evaluation(splits["validation"], stage, options.batch_size, share=team.share)
+        validation, rounds = pipeline.at_cuts(
+            splits["validation"], stage, options.batch_size, options.cuts, share=team.share
+        )
         recorder = around.Recorder(path, options, task, steps, state, quiet, writes=team.chief)
         boards = _board(path, settled, spec) if team.chief else [around.ClassBoard(None, spec.classes)]
         if team.chief and entry.task == "reconstruct":

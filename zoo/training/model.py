@@ -27,11 +27,25 @@ class Trainable(keras.Model):
         self.loss_metric = keras.metrics.Mean("loss")
         self.bad_steps = keras.metrics.Sum("bad_steps")
         self.task_metrics = task.metrics(network)
+        self.validation_metrics = task.validation_metrics(network)
+        self._validating = False
         self.built = True
 
     @property
     def metrics(self):
-        return [self.loss_metric, self.bad_steps, *self.task_metrics]
+        return [self.loss_metric, self.bad_steps, *self.task_metrics, *self.validation_metrics]
+
+    @property
+    def _counted(self) -> list:
+        return [*self.task_metrics, *(self.validation_metrics if self._validating else ())]
+
+    def evaluate(self, *arguments, **options):
+        """Evaluate as Keras does, with the metrics that training has not."""
+        self._validating = True
+        try:
+            return super().evaluate(*arguments, **options)
+        finally:
+            self._validating = False
 
     def call(self, inputs, training=None):
         return self.network(inputs, training=training)
@@ -83,7 +97,7 @@ class Trainable(keras.Model):
 
     def get_metrics_result(self):
         found = {"loss": self.loss_metric.result(), "bad_steps": self.bad_steps.result()}
-        for metric in self.task_metrics:
+        for metric in self._counted:
             found |= metric.result()
         return found
 
@@ -161,6 +175,6 @@ class Trainable(keras.Model):
         inputs, targets, weight = data
         outputs, objects, penalty = self._object_losses(inputs, targets, weight, False)
         self.loss_metric.update_state(objects + penalty, weight)
-        for metric in self.task_metrics:
+        for metric in self._counted:
             metric.update_state(targets, outputs, weight)
         return self.get_metrics_result()

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfrecords import command
 from tfrecords.errors import UsageError
+from zoo.inputs.cuts import Cut
 from zoo.inputs.spec import check_compatible
 
 BATCH = 256
@@ -33,7 +34,7 @@ class Predictor:
     def _predict(self, inputs):
         return self.task.predictions(self.network, self.network(inputs, training=False))
 
-    def __call__(self, examples, stage, *, day=float("inf"), batch_size=BATCH, quiet=True, label=""):
+    def __call__(self, examples, stage, *, day=float("inf"), fraction=None, batch_size=BATCH, quiet=True, label=""):
         """Predict objects.
 
         Parameters
@@ -42,6 +43,8 @@ class Predictor:
         stage : zoo.inputs.stage.Stage
         day : float
             Hide what came later than so many days after the reference time.
+        fraction : float, optional
+            Show this share of every light curve instead.
         batch_size : int
         quiet : bool
             No progress bar.
@@ -55,18 +58,29 @@ class Predictor:
         observations : array (object,), int64
             Rows of the light curve that the model saw.
         """
+
+        values, seen = self.at(examples, stage, [Cut(day, fraction)], batch_size=batch_size, quiet=quiet, label=label)
+        return values[0], seen[0]
+
+    def at(self, examples, stage, cuts, *, batch_size=BATCH, quiet=True, label=""):
+        """Predict objects at every one of some cuts of their light curves, see `zoo.inputs.cuts.Cut`.
+
+        Returns
+        -------
+        values : array (cut, object, column), float32
+        observations : array (cut, object), int64
+        """
         from zoo.inputs import pipeline
 
-        width = len(self.task.columns())
-        values = np.zeros((len(examples), width), "float32")
-        observations = np.zeros(len(examples), "int64")
+        shape = (len(cuts), len(examples))
+        values = np.zeros((*shape, len(self.task.columns())), "float32")
+        observations = np.zeros(shape, "int64")
         if not len(examples):
             return values, observations
-        batch_size = min(batch_size, len(examples))
-        dataset, steps = pipeline.evaluation(examples, stage, batch_size, day=day)
+        dataset, steps = pipeline.at_cuts(examples, stage, min(batch_size, len(examples)), cuts)
         for inputs, targets, weight in command.progress(dataset, label, steps, quiet):
             real = weight.numpy() > 0
-            place = targets["position"].numpy()[real]
+            place = targets["cut"].numpy()[real], targets["position"].numpy()[real]
             values[place] = self._run(inputs).numpy()[real]
             observations[place] = targets["observations"].numpy()[real]
         return values, observations

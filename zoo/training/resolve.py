@@ -18,11 +18,12 @@ from zoo.training.config import RunConfig
 SECTIONS = {"inputs": InputConfig, "selection": SelectionConfig, "run": RunConfig}
 COMMAS = (
     "static_columns", "derived_static", "sentinels", "classes", "init_from", "reset", "freeze", "metrics",
-    "truncate_days", "rest_fluxes", "rest_times", "dilations", "redshift_columns",
+    "truncate_days", "validation_days", "validation_fractions", "rest_fluxes", "rest_times", "dilations",
+    "redshift_columns",
 )  # fmt: skip
 """Options that hold a list; on the command line commas do instead of YAML brackets."""
 
-NUMBERS = ("truncate_days", "sentinels", "dilations")
+NUMBERS = ("truncate_days", "validation_days", "validation_fractions", "sentinels", "dilations")
 """Those that hold numbers."""
 
 
@@ -142,6 +143,9 @@ def normalise(arguments) -> list[str]:
             if token[2:] not in NUMBERS:
                 # A class may be called 90, which YAML would take for a number.
                 items = [json.dumps(item) for item in items]
+            else:
+                # As YAML writes infinity.
+                items = [".inf" if item == "inf" else item for item in items]
             result[place + 1] = "[" + ", ".join(items) + "]"
     return result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -13,6 +14,7 @@ from tfrecords.reader import RecordDirectory
 from zoo.inputs import data, pipeline
 from zoo.inputs import spec as specs
 from zoo.inputs.config import InputConfig, SelectionConfig
+from zoo.inputs.cuts import Cut
 from zoo.inputs.plan import TrainingStream
 from zoo.training.loop import sample_directory
 
@@ -179,3 +181,68 @@ def test_features_follow_the_day(make, records):
     early = next(iter(pipeline.evaluation(examples, stage, 8, day=2.0)[0]))[0]
     assert (early["feature_set"].numpy() == 0).all()
     assert np.isnan(early["features"].numpy()).all(), "features of day 8 are not known on day 2"
+
+
+@pytest.mark.parametrize("truncate", ["none", "uniform", "fraction"])
+def test_targets_know_the_share_of_rows_that_truncation_left(make, truncate):
+    examples, stage = make(view="packed", truncate=truncate)
+    whole = {len(examples.directory.record(n).lc) for n in range(len(examples))}
+    for inputs, targets, _ in _take(_training(examples, stage)[0], 4):
+        left = inputs["mask"].sum(axis=1)
+        assert (targets["fraction"] == 1).all() == (truncate == "none")
+        assert set(np.round(left / targets["fraction"]).astype(int)) <= whole
+        np.testing.assert_allclose(left / targets["fraction"], np.round(left / targets["fraction"]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("fraction", [0.3, 1.0])
+def test_evaluation_shows_a_share_of_the_rows(make, fraction):
+    examples, stage = make(count=20, view="packed")
+    (batch,) = _take(pipeline.evaluation(examples, stage, 20, fraction=fraction)[0], 2)
+    total = np.array([len(examples.directory.record(n).lc) for n in range(20)])[batch[1]["position"]]
+    kept = np.maximum(1, np.floor(fraction * total).astype(int))
+    np.testing.assert_array_equal(batch[1]["observations"], kept)
+    np.testing.assert_allclose(batch[1]["fraction"], kept / total, rtol=1e-6)
+    np.testing.assert_array_equal(batch[0]["mask"].sum(axis=1), kept)
+
+
+def test_before_the_reference_there_are_earlier_rows_only(make):
+    examples, stage = make(count=20, view="packed", time_origin="reference")
+    (batch,) = _take(pipeline.evaluation(examples, stage, 20, day=-5.0)[0], 2)
+    mask = batch[0]["mask"]
+    assert mask.any() and (batch[0]["time"][mask] <= -5).all()
+    empty = batch[1]["observations"] == 0
+    assert empty.any() and (batch[1]["fraction"][empty] == 0).all()
+
+
+def test_validation_goes_through_the_cuts(make):
+    examples, stage = make(count=20, view="packed")
+    cuts = (Cut(8.0), Cut(fraction=0.5), Cut())
+    dataset, steps = pipeline.at_cuts(examples, stage, 8, cuts)
+    batches = _take(dataset, 99)
+    assert steps == len(batches) == 9 == int(dataset.cardinality())
+    for number, cut in enumerate(cuts):
+        seen = {}
+        for _, targets, weight in batches:
+            chosen = (targets["cut"] == number) & (weight > 0)
+            seen |= dict(zip(targets["position"][chosen], targets["observations"][chosen], strict=True))
+        alone = pipeline.evaluation(examples, stage, 20, day=cut.day, fraction=cut.fraction)[0]
+        _, targets, _ = next(iter(alone))
+        assert seen == dict(zip(targets["position"].numpy(), targets["observations"].numpy(), strict=True))
+
+
+@pytest.mark.parametrize("hidden", ["light_curve", "static"])
+def test_a_part_can_be_hidden(make, records, hidden):
+    parts = ("light_curve", "static", "features")
+    examples, stage = make(count=12, view="packed", directory=RecordDirectory(records), parts=parts)
+    shown, _, _ = next(iter(pipeline.evaluation(examples, stage, 12)[0]))
+    stage = dataclasses.replace(stage, hidden=hidden)
+    inputs, targets, _ = next(iter(pipeline.evaluation(examples, stage, 12)[0]))
+    assert not np.isnan(shown["static"]).all()
+    if hidden == "static":
+        assert np.isnan(inputs["static"]).all()
+        np.testing.assert_array_equal(inputs["features"], shown["features"])
+        np.testing.assert_array_equal(inputs["mask"], shown["mask"])
+    else:
+        assert not inputs["mask"].numpy().any() and np.isnan(inputs["features"]).all()
+        order = np.argsort(targets["position"])
+        assert sorted(order) == list(range(12)) and not targets["observations"].numpy().any()

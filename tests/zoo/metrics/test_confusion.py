@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from zoo.metrics.confusion import ConfusionMatrix, f1_scores
+from zoo.metrics.confusion import ConfusionMatrix, MacroF1ByCut, f1_scores
 
 
 @pytest.fixture
@@ -58,3 +58,20 @@ def test_nothing_counted_is_zero_and_reset_forgets(batches):
     metric.update_state(*batches[0])
     metric.reset_state()
     assert np.array(metric.matrix).sum() == 0
+
+
+def test_macro_f1_of_every_cut_and_their_mean():
+    random = np.random.default_rng(6)
+    labels, cut = random.integers(-1, 4, 60), random.integers(0, 2, 60)
+    logits, weight = random.normal(size=(60, 4)).astype("float32"), (random.random(60) < 0.8).astype("float32")
+    metric = MacroF1ByCut(4, ["day_1", "all"])
+    for part in (slice(0, 25), slice(25, 60)):
+        metric.update_state(labels[part], logits[part], cut[part], weight[part])
+    found = {key: float(value) for key, value in metric.result().items()}
+    expected = []
+    for number, name in enumerate(("day_1", "all")):
+        chosen = (cut == number) & (labels >= 0) & (weight > 0)
+        expected.append(metrics.f1_score(labels[chosen], logits[chosen].argmax(axis=1), average="macro"))
+        assert found[f"macro_f1_{name}"] == pytest.approx(expected[-1], abs=1e-6)
+    assert found["macro_f1_over_days"] == pytest.approx(np.mean(expected), abs=1e-6)
+    assert MacroF1ByCut.from_config(metric.get_config()).cuts == ["day_1", "all"]

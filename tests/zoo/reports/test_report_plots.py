@@ -13,7 +13,7 @@ import pytest
 from tfrecords.errors import UsageError
 from zoo.reports.plots import activation, calibration, days, lightcurves, matrices, ranking, training
 from zoo.reports.plots.style import day_positions, plain
-from zoo.reports.predictions import by_day
+from zoo.reports.predictions import BEFORE, by_day
 from zoo.reports.scores import confusion, reliability_table, score_table
 
 ODD = ["_hidden", "cost $5 and $6", "a|b/c", "Ünïcode", "x" * 40]
@@ -143,6 +143,8 @@ def test_day_axis_places_the_whole_light_curve_behind_the_last_day():
     assert day_positions([1.0, 2.0, 2048.0, math.inf]) == {1.0: 1, 2.0: 2, 2048.0: 2048, math.inf: 4096}
     assert day_positions([math.inf]) == {math.inf: 1}
     assert day_positions([0.0, 4.0]) == {0.0: 2, 4.0: 4}
+    assert day_positions([BEFORE, 0.0, 4.0]) == {BEFORE: 1, 0.0: 2, 4.0: 4}
+    assert day_positions([-20.0, 4.0, math.inf], linear=True) == {-20.0: -20, 4.0: 4, math.inf: 6}
 
 
 @pytest.mark.parametrize("count", [1, 9])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfrecords.errors import DataError
-from zoo.reports.predictions import by_day, day_text
+from zoo.reports.predictions import BEFORE, by_day, day_text
 
 
 def test_days_come_ascending_and_classes_in_the_asked_order(predictions, make):
@@ -24,7 +24,7 @@ def test_days_come_ascending_and_classes_in_the_asked_order(predictions, make):
 
 
 def test_day_text():
-    assert [day_text(d) for d in (1.0, 0.5, 2048.0, math.inf)] == ["1", "0.5", "2048", "all"]
+    assert [day_text(d) for d in (-3.0, BEFORE, 0.5, 2048.0, math.inf)] == ["-3", "before", "0.5", "2048", "all"]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -0.2, 1.5])
@@ -53,7 +53,7 @@ def test_a_second_row_of_an_object_and_day_is_refused(predictions, make):
         by_day(predictions, make.classes)
 
 
-@pytest.mark.parametrize("day", [math.nan, -3.0])
+@pytest.mark.parametrize("day", [math.nan, -math.inf])
 def test_a_day_that_is_none_is_refused(predictions, make, day):
     predictions.loc[predictions.index[2], "day"] = day
     with pytest.raises(DataError, match="day of object obj00002"):

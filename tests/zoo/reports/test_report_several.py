@@ -10,9 +10,12 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import f1_score
 
 from tfrecords.errors import DataError, UsageError
 from zoo.reports.several import write_comparison
+from zoo.reports.several_levels import write_level_comparison
+from zoo.taxonomies.tree import load
 
 
 @pytest.fixture(autouse=True)
@@ -127,3 +130,27 @@ def test_no_run_or_one_twice_is_a_usage_error(tmp_path, make):
         write_comparison([run, tmp_path / "x" / ".." / "a"], tmp_path / "out")
     with pytest.raises(DataError, match="zoo.evaluate"):
         write_comparison([run, tmp_path / "nowhere"], tmp_path / "out")
+
+
+def test_groups_at_the_levels_of_a_tree(runs, tmp_path, make):
+    tree = load("plasticc")
+    page = write_level_comparison(runs, tmp_path / "out", tree)
+    assert page == tmp_path / "out" / "levels_plasticc" / "index.md"
+    table = pd.read_csv(page.parent / "scores_by_level.csv").set_index(["group", "level", "day"])
+    seeds = {"atat lc": (0, 1), "rf": (5,)}
+    for group, drawn in seeds.items():
+        found = []
+        for seed in drawn:
+            part = make.predictions(seed=seed)
+            part = part[part["day"] == 8]
+            # Of these classes RRL alone is variable.
+            guess = part["p_RRL"] > part[["p_SNIa", "p_TDE", "p_KN"]].sum(axis=1)
+            found.append(f1_score(part["class"] == "RRL", guess, average="macro"))
+        row = table.loc[group, "level 1", 8.0]
+        assert row["macro_f1"] == pytest.approx(np.mean(found)) and row["runs"] == len(drawn)
+        assert row["macro_f1_std"] == pytest.approx(np.std(found)) or len(drawn) == 1
+    assert {path.name for path in page.parent.glob("*.png")} == {
+        "scores_level_1.png", "scores_level_2.png", "scores_leaves.png"
+    }  # fmt: skip
+    assert pd.read_csv(page.parent / "consistency.csv")["consistent"].between(0, 1).all()
+    assert "levels_plasticc/index.md" in write_comparison(runs, tmp_path / "out").read_text()

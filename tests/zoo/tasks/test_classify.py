@@ -149,3 +149,36 @@ def test_further_scores_are_those_of_the_primary_head(outputs):
     assert float(found[0].result()["matthews"]) == 0
     with pytest.raises(UsageError, match="no metric of the task Classify.*Closest: cohen_kappa.*Received: 'kappa'"):
         base.create("classify", SPEC, RunConfig(metrics=["kappa"]))
+
+
+def test_the_best_epoch_can_go_by_another_score():
+    task = base.create("classify", SPEC, RunConfig())
+    assert (task.monitor, task.mode, task.validation_metrics(None)) == ("val_macro_f1", "max", [])
+    for name, mode in (("loss", "min"), ("accuracy", "max"), ("macro_f1_over_fractions", "max")):
+        task = base.create("classify", SPEC, RunConfig(monitor=name))
+        assert (task.monitor, task.mode) == (f"val_{name}", mode)
+    network = types.SimpleNamespace(primary="mix")
+    (metric,) = task.validation_metrics(network)
+    assert metric.cuts == ["fraction_0.1", "fraction_0.4", "fraction_0.6", "fraction_1"]
+    (metric,) = base.create("classify", SPEC, RunConfig(validation_days=[-3.0, 8.0])).validation_metrics(network)
+    assert metric.cuts == ["day_-3", "day_8"]
+    with pytest.raises(UsageError, match="monitor of the task Classify.*'matthews'"):
+        base.create("classify", SPEC, RunConfig(monitor="matthews"))
+    assert base.create("classify", SPEC, RunConfig(monitor="matthews", metrics=["matthews"])).mode == "max"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"validation_days": [1.0], "validation_fractions": [0.5]},
+        {"validation_days": []},
+        {"validation_days": [1.0, 1.0]},
+        {"validation_days": [float("nan")]},
+        {"validation_fractions": [0.0]},
+        {"validation_fractions": [1.5]},
+        {"validation_fractions": [0.5], "monitor": "macro_f1_over_days"},
+    ],
+)
+def test_cuts_that_are_none(options):
+    with pytest.raises(UsageError, match="Received"):
+        RunConfig(**options)

@@ -12,7 +12,7 @@ from zoo.inputs.spec import DataSpec
 from zoo.losses import hierarchical
 from zoo.losses.classification import crossentropy
 from zoo.tasks import base
-from zoo.taxonomies.tree import load
+from zoo.taxonomies.tree import Taxonomy, load
 from zoo.training.config import RunConfig
 
 NAMES = ("SN", "KN", "AGN", "SNIa")
@@ -54,6 +54,28 @@ def test_the_loss_is_the_sum_over_the_heads_with_weights_of_the_training_objects
     path = sum(np.array(hierarchical.log_path(head, TREE)) for head in logits.values())
     nodes = [TREE.index(NAMES[label]) for label in targets["label"]]
     np.testing.assert_allclose(plain.loss(network, logits, targets), -path[np.arange(6), nodes], rtol=1e-5)
+
+
+def test_with_phase_the_discount_follows_the_observed_fraction():
+    spec = SPEC.under(Taxonomy("two", ("All", "SN", "AGN", "SNIa", "KN"), (-1, 0, 0, 1, 1)))
+    options = {"loss": "hierarchical", "taxonomy": "two", "phase_aware": True, "phase_beta": 0.1}
+    task = base.create("classify", spec, RunConfig(**options))
+    task.prepare(np.array([0, 10, 20, 10]))
+    network = types.SimpleNamespace(heads=("logits",), primary="logits")
+    # Of the classes SN, KN, AGN, SNIa: an early SNIa, half of an AGN, a whole KN.
+    targets = {"label": np.array([3, 2, 1]), "fraction": np.array([0.0, 0.5, 1.0], "float32")}
+    logits = {"logits": np.log([[1, 3, 1, 1, 1], [1, 3, 1, 1, 1], [1, 1, 1, 1, 9]]).astype("float32")}
+    # 40 objects, 5 nodes; q(SN) = 3/4, q(SNIa) = 1/2; q(AGN) = 1/4; q(SN) = 1/2, q(KN) = 9/10.
+    early, half, whole = 0.5, 0.5 * 0.1**0.5, 0.5 * 0.1
+    expected = [
+        40 / (5 * 20) * np.exp(-early) * np.log(4 / 3) + 40 / (5 * 10) * np.exp(-2 * early) * np.log(2),
+        40 / (5 * 20) * np.exp(-half) * np.log(4),
+        40 / (5 * 20) * np.exp(-whole) * np.log(2) + 40 / (5 * 10) * np.exp(-2 * whole) * np.log(10 / 9),
+    ]
+    np.testing.assert_allclose(task.loss(network, logits, targets), expected, rtol=1e-5)
+    for wrong in ({"loss": "crossentropy", "taxonomy": None}, {"phase_beta": 0.0}, {"phase_beta": float("inf")}):
+        with pytest.raises(UsageError, match="phase_"):
+            RunConfig(**(options | wrong))
 
 
 def test_a_node_without_objects_is_an_error_or_has_no_weight():

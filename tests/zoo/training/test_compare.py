@@ -107,7 +107,7 @@ def test_models_and_trees_in_one_table(small, records, tmp_path):
     out = tmp_path / "out"
     names = [f"atat:{small}", "atat:ftune-1000", "random_forest"]
     flags = ["--epochs", "1", "--batch-size", "16", "--seed", "2"]
-    index, whole = compare.compare(names, out, data=records, arguments=flags, quiet=True)
+    index, whole = compare.compare(names, out, data=records, levels="plasticc", arguments=flags, quiet=True)
     assert not whole
     rows = {row["preset"]: row for row in _rows(out)}
     assert {name: row["status"] for name, row in rows.items()} == {
@@ -123,6 +123,9 @@ def test_models_and_trees_in_one_table(small, records, tmp_path):
     assert set(lines["group"]) == {"atat small", "random_forest features"}
     assert (out / "report" / "macro_f1_by_day.png").is_file()
     assert "ftune-1000" in index.read_text()
+    levels = pd.read_csv(out / "report" / "levels_plasticc" / "scores_by_level.csv")
+    assert set(levels["group"]) == set(lines["group"]) and set(levels["day"]) == set(lines["day"])
+    assert "report/levels_plasticc/index.md" in index.read_text()
 
 
 def _no_training(out, calls, fail=()):
@@ -193,6 +196,13 @@ def test_rows_are_there_when_a_later_one_is_killed(records, tmp_path, monkeypatc
 def test_wrong_usage_trains_nothing(models, flags, words, records, tmp_path):
     with pytest.raises(UsageError, match=words):
         compare.compare(models, tmp_path / "out", data=records, arguments=flags, quiet=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tree_without_the_classes_trains_nothing(records, tmp_path):
+    for name in ("elasticc", "elastic"):
+        with pytest.raises(UsageError, match="elasticc"):
+            compare.compare(["random_forest"], tmp_path / "out", data=records, levels=name, quiet=True)
     assert not (tmp_path / "out").exists()
 
 

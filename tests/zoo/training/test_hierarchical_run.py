@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from importlib import resources
 
@@ -9,11 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from sklearn.metrics import f1_score
 
 from tfrecords.errors import DataError
 from tfrecords.reader import RecordDirectory
+from tfrecords.times import reference_time
+from zoo.inputs.data import Examples
 from zoo.losses.hierarchical import log_conditional
 from zoo.taxonomies.tree import load
+from zoo.training.evaluation import evaluate
 from zoo.training.loop import fit
 from zoo.training.run import load_run
 
@@ -117,3 +122,71 @@ def test_an_ensemble_means_the_conditional_log_probabilities(settings, records):
     expected = np.exp(np.array(log_conditional(mean, TREE)))
     found = _nodes(load_run(ensemble.path).predict(records))
     np.testing.assert_allclose(found[:, 1:] / found[:, parents], expected[:, 1:], atol=1e-5)
+
+
+def test_the_loss_of_a_run_follows_the_phase(settings, tree_run):
+    plain = pd.read_csv(tree_run.path / "metrics.csv")["loss"][0]
+    losses = {}
+    for beta in (1.0, 0.01):
+        options = settings | {"phase_aware": True, "phase_beta": beta, "epochs": 1}
+        found = fit("atat", name=f"phase_{beta}", quiet=True, **options)
+        losses[beta] = pd.read_csv(found.path / "metrics.csv")["loss"][0]
+    # With beta = 1 the discount is that of every phase; with a smaller one fine nodes count more.
+    assert losses[1.0] == pytest.approx(plain, rel=1e-6)
+    assert losses[0.01] > plain * 1.01
+
+
+def test_the_best_epoch_is_that_of_the_mean_over_days(settings, records):
+    days = [-3.0, 8.0, np.inf]
+    changes = {"epochs": 2, "monitor": "macro_f1_over_days", "validation_days": days, "calibrate": "none"}
+    finished = load_run(fit("atat", name="days", quiet=True, **(settings | changes)).path)
+    state = json.loads((finished.path / "state.json").read_text())
+    rows = pd.read_csv(finished.path / "metrics.csv")
+    assert state["monitor"] == "val_macro_f1_over_days"
+    assert state["best"] == pytest.approx(rows["val_macro_f1_over_days"].max(), rel=1e-6)
+    assert "macro_f1_over_days" not in rows
+    directory, spec = RecordDirectory(records), finished.bundle.spec
+    examples = Examples(directory, directory.split_indices("validation", 0), spec)
+    stage, expected = finished.stage(spec.record_static), []
+    for day in days:
+        values, _ = finished.predictor(examples, stage, day=day)
+        guess = values[:, : len(spec.classes)].argmax(axis=1)
+        expected.append(f1_score(examples.labels, guess, average="macro"))
+    assert np.mean(expected) == pytest.approx(state["best"], abs=1e-5)
+    best = rows.iloc[state["best_epoch"] - 1]
+    names = ["val_macro_f1_day_-3", "val_macro_f1_day_8", "val_macro_f1_all"]
+    np.testing.assert_allclose(best[names], expected, atol=1e-5)
+
+
+def test_studies_of_a_run(tree_run, records):
+    run = load_run(tree_run.path)
+    options = {"curves": (-20.0, -2.0, 8.0), "fractions": (0.3, 1.0), "branches": True}
+    folder = run.evaluate(days=(-2.0, 8.0, np.inf), **options).parent
+    main, tables = pd.read_parquet(folder / "predictions_by_day.parquet"), {}
+    for name in ("curves", "fractions", "branches"):
+        assert (folder / name / "scores.png").is_file() or (folder / name / "scores_leaves.png").is_file()
+        tables[name] = pd.read_parquet(folder / name / "predictions.parquet")
+        assert np.isfinite(tables[name].filter(regex="p_|node_").to_numpy()).all()
+    directory = RecordDirectory(records)
+    curves = {record.object_id: record.lc for record in map(directory.record, directory.split_indices("test"))}
+    since = {name: lc.time - reference_time(lc.time, lc.flags) for name, lc in curves.items()}
+    for row in tables["curves"].itertuples():
+        assert row.observations == (since[row.object_id] <= row.day).sum()
+    for row in tables["fractions"].itertuples():
+        assert row.observations == max(1, int(row.fraction * len(since[row.object_id])))
+    numbers = [name for name in main if name.startswith("node_")]
+    whole = main[np.isinf(main["day"])][numbers].to_numpy()
+    shares = tables["fractions"]
+    np.testing.assert_allclose(shares[shares["fraction"] == 1][numbers], whole, atol=1e-6)
+    branches = tables["branches"].set_index("branch")
+    np.testing.assert_allclose(branches.loc["both"][numbers], main[numbers], atol=1e-6)
+    assert (branches.loc["static columns alone", "observations"] == 0).all()
+    # What is hidden does not count: every day is as every other, and objects as every other.
+    alone = branches.loc["static columns alone"]
+    first, last = (alone[alone["day"] == day][numbers].to_numpy() for day in (-2.0, np.inf))
+    np.testing.assert_allclose(first, last, atol=1e-6)
+    assert np.abs(branches.loc["light curve alone"][numbers].to_numpy() - main[numbers].to_numpy()).max() > 1e-4
+    before = (folder / "curves" / "scores.csv").read_bytes()
+    (folder / "curves" / "scores.csv").unlink()
+    evaluate(run, redraw=True)
+    assert (folder / "curves" / "scores.csv").read_bytes() == before

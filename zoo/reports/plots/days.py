@@ -45,6 +45,9 @@ COMPARED = (
     "weighted_log_loss",
     "ece",
 )
+MARKED = 24
+"""Most markers of a line."""
+
 X_LABEL = "days after the reference time (all = whole light curve)"
 
 
@@ -76,7 +79,8 @@ def scores_figure(table: pd.DataFrame, title: str = "") -> Figure:
 
 
 @styled
-def comparison_figure(groups: Mapping[str, pd.DataFrame], metrics: Sequence[str], title: str = "") -> Figure:
+def comparison_figure(groups: Mapping[str, pd.DataFrame], metrics: Sequence[str], title: str = "",
+                      x_label: str = "", linear: bool = False) -> Figure:  # fmt: skip
     """Draw scores of several groups of runs against the day, with bands of +-1 standard deviation over runs.
 
     Parameters
@@ -87,6 +91,10 @@ def comparison_figure(groups: Mapping[str, pd.DataFrame], metrics: Sequence[str]
     metrics : sequence of str
         One panel each.
     title : str
+    x_label : str
+        What ``day`` is, if no day.
+    linear : bool
+        A linear axis, whatever the days are.
     """
     columns = 1 if len(metrics) == 1 else (2 if len(metrics) <= 4 else 4)
     lines = -(-len(metrics) // columns)
@@ -94,7 +102,7 @@ def comparison_figure(groups: Mapping[str, pd.DataFrame], metrics: Sequence[str]
     panels = np.atleast_1d(figure.subplots(lines, columns)).ravel()
     days = sorted({day for table in groups.values() for day in table["day"]})
     for axes, name in zip(panels, metrics, strict=False):
-        places = day_axis(axes, days)
+        places = day_axis(axes, days, linear)
         for i, (group, table) in enumerate(groups.items()):
             x = table["day"].map(places).to_numpy(np.float64)
             _line(axes, x, table[name], table.get(f"{name}_std"), group, i)
@@ -105,7 +113,7 @@ def comparison_figure(groups: Mapping[str, pd.DataFrame], metrics: Sequence[str]
     for axes in panels[len(metrics) :]:
         axes.remove()
     for axes in figure.axes[-columns:]:
-        axes.set_xlabel(X_LABEL if columns < 3 else "day (all = whole light curve)")
+        axes.set_xlabel(x_label or (X_LABEL if columns < 3 else "day (all = whole light curve)"))
     handles, labels = panels[0].get_legend_handles_labels()
     if len(groups) > 6:
         figure.legend(handles, labels, loc="outside right center")
@@ -118,7 +126,7 @@ def comparison_figure(groups: Mapping[str, pd.DataFrame], metrics: Sequence[str]
 def _line(axes, x, value, error, label, index) -> None:
     look = marker_look(index)
     value = np.asarray(value, np.float64)
-    axes.plot(x, value, label=plain(label), **look)
+    axes.plot(x, value, label=plain(label), markevery=-(-len(x) // MARKED), **look)
     if error is None:
         return
     error = np.asarray(error, np.float64)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zoo.reports.plots.days import X_LABEL
+from zoo.reports.plots.days import MARKED, X_LABEL
 from zoo.reports.plots.style import day_axis, line_look, new_figure, plain, set_title, styled
 
 if TYPE_CHECKING:
@@ -18,26 +18,29 @@ if TYPE_CHECKING:
 
 
 @styled
-def probability_figure(table: pd.DataFrame, title: str = "") -> Figure:
+def probability_figure(table: pd.DataFrame, title: str = "", x_label: str = "", linear: bool = False) -> Figure:
     """Draw, for each class, the mean probability of the true class over its objects against the day.
 
     Parameters
     ----------
     table : DataFrame
         ``day, class, support, mean_probability``; classes without objects are left out.
-    title : str
+    title, x_label, linear
+        See `zoo.reports.plots.days.comparison_figure`.
     """
     table = table[table["support"] > 0]
     names = list(dict.fromkeys(table["class"]))
     figure = new_figure(8.4, max(4.4, 0.21 * len(names) + 1.2))
     axes = figure.add_subplot()
-    places = day_axis(axes, table["day"])
+    places = day_axis(axes, table["day"], linear)
+    every = -(-len(places) // MARKED)
     for number, name in enumerate(names):
         part = table[table["class"] == name]
         label = plain(f"{name}  ({int(part['support'].max())})")
-        axes.plot(part["day"].map(places), part["mean_probability"], marker="o", label=label, **line_look(number))
+        axes.plot(part["day"].map(places), part["mean_probability"], marker="o", markevery=every, label=label,
+                  **line_look(number))  # fmt: skip
     axes.set_ylim(0, 1.02)
-    axes.set_xlabel(X_LABEL)
+    axes.set_xlabel(x_label or X_LABEL)
     axes.set_ylabel("mean probability of the true class")
     figure.legend(loc="outside right center", title="class  (objects)", title_fontsize=8, handlelength=2.6)
     set_title(figure, title)

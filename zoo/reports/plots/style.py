@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.reports.predictions import day_text
+from zoo.reports.predictions import BEFORE, day_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +20,9 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 DASHES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+TICKS = 13
+"""About so many days of a linear axis are labelled."""
 
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -92,21 +95,41 @@ def marker_look(index: int) -> dict[str, Any]:
     return line_look(index) | {"marker": MARKERS[index % len(MARKERS)]}
 
 
-def day_positions(days: Sequence[float]) -> dict[float, float]:
-    """Place days on a log2 axis: inf (all observations) an octave after the last, 0 one before the first."""
-    finite = [day for day in days if 0 < day < math.inf]
-    first, last = (min(finite), max(finite)) if finite else (1.0, 0.5)
-    return {day: last * 2 if math.isinf(day) else (day if day > 0 else first / 2) for day in days}
+def day_positions(days: Sequence[float], linear: bool = False) -> dict[float, float]:
+    """Place days on an axis.
+
+    On a log2 axis inf (all observations) stands an octave after the last day, 0 one before the first, and what came
+    before the reference time one before these. On a linear one inf stands a twelfth of the axis after the last day.
+    """
+    finite = sorted({day for day in days if not math.isinf(day)})
+    if linear:
+        last = finite[-1] + ((finite[-1] - finite[0]) / 12 or 1.0) if finite else 0.0
+        return {day: last if math.isinf(day) else day for day in days}
+    first, last = (min(up), max(up)) if (up := [day for day in finite if day > 0]) else (1.0, 0.5)
+    under = {day: first / 2**turn for turn, day in enumerate(sorted((d for d in finite if d <= 0), reverse=True), 1)}
+    return {day: last * 2 if math.isinf(day) else under.get(day, day) for day in days}
 
 
-def day_axis(axes: Axes, days: Sequence[float]) -> dict[float, float]:
-    """Set up the log2 axis of days and give the place of each day on it."""
-    places = day_positions(sorted(set(days)))
-    axes.set_xscale("log", base=2)
+def day_axis(axes: Axes, days: Sequence[float], linear: bool = False) -> dict[float, float]:
+    """Set up the axis of days and give the place of each day on it.
+
+    It is linear where ``linear`` says so or days before the reference time are told apart, else it goes by log2.
+    """
+    days = sorted(set(days))
+    linear = linear or days[0] < BEFORE
+    places = day_positions(days, linear)
     at = np.array(list(places.values()))
-    axes.set_xticks(at, [day_text(day) for day in places])
+    if linear:
+        # As many labels as can be read; the last stands for the whole light curve where there is one.
+        shown = sorted({*range(0, len(days), -(-len(days) // TICKS)), len(days) - 1})
+        margin = float(np.ptp(at)) * 0.02 or 1.0
+        axes.set_xlim(at.min() - margin, at.max() + margin)
+    else:
+        axes.set_xscale("log", base=2)
+        shown = list(range(len(days)))
+        axes.set_xlim(at.min() / 1.3, at.max() * 1.3)
+    axes.set_xticks(at[shown], [day_text(days[place]) for place in shown])
     axes.minorticks_off()
-    axes.set_xlim(at.min() / 1.3, at.max() * 1.3)
-    if len(at) > 8:
+    if len(shown) > 8:
         axes.tick_params(axis="x", labelsize=7)
     return places
