@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from tests.zoo.training.test_runs import _arrays
-from tfrecords.errors import UsageError
-from zoo.training import devices, time_limit
+from zoo.training import time_limit
 from zoo.training.loop import fit
 from zoo.training.time_limit import TimeLimit
 
@@ -68,9 +67,3 @@ def test_a_stopped_run_is_whole_and_goes_on(options, records, capsys):
     for key in ("cohen_kappa", "matthews", "val_cohen_kappa", "val_matthews"):
         assert np.isfinite([float(row[key]) for row in rows]).all()
     assert len({row["learning_rate"] for row in rows}) == 3
-
-
-def test_triplets_of_a_batch_take_one_device(options, monkeypatch):
-    monkeypatch.setattr(devices, "strategy", lambda name: types.SimpleNamespace(num_replicas_in_sync=2))
-    with pytest.raises(UsageError, match="loss triplet_hard compares.*one device. Received: 2 devices"):
-        fit("atat", name="two", quiet=True, **(options | {"loss": "triplet_hard"}))
