@@ -47,9 +47,14 @@ def step_crossentropy(labels, logits, smoothing: float = 0.0):
         0 for an object without labelled steps.
     """
     logarithms = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
-    counts = ops.cast(labels >= 0, "float32")
     chosen = ops.take_along_axis(logarithms, ops.maximum(labels, 0)[..., None], axis=-1)[..., 0]
     if smoothing:
         chosen = (1.0 - smoothing) * chosen + smoothing * ops.mean(logarithms, axis=-1)
-    total = ops.sum(ops.where(counts > 0, chosen, 0.0), axis=1)
-    return -total / ops.maximum(ops.sum(counts, axis=1), 1.0)
+    return mean_of_steps(labels, -chosen)
+
+
+def mean_of_steps(labels, values):
+    """Give each object's mean of values (batch, step) over its labelled steps, 0 where it has none."""
+    counts = ops.cast(labels >= 0, "float32")
+    total = ops.sum(ops.where(counts > 0, values, 0.0), axis=1)
+    return total / ops.maximum(ops.sum(counts, axis=1), 1.0)

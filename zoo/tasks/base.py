@@ -12,7 +12,10 @@ TASKS = {
 }
 """Tasks by name. A new one is a subclass of `Task` and a line here."""
 
-BY_LOSS = {("classify", "hierarchical"): "zoo.tasks.hierarchical:Hierarchical"}
+BY_LOSS = {
+    ("classify", "hierarchical"): "zoo.tasks.hierarchical:Hierarchical",
+    ("per_step", "hierarchical"): "zoo.tasks.per_step_hierarchical:PerStepHierarchical",
+}
 """What takes the place of a task under a loss with outputs of its own."""
 
 

@@ -26,9 +26,11 @@ class PerStep(Classify):
 
     def __init__(self, spec, run):
         super().__init__(spec, run)
-        if run.loss != "crossentropy":
-            raise UsageError(f"the loss of per_step is crossentropy. Received: {run.loss}")
         self.step_classes = (PRE_EXPLOSION, *spec.classes)
+
+    def check(self):
+        if self.run.loss != "crossentropy":
+            raise UsageError(f"the loss of per_step is crossentropy or hierarchical. Received: {self.run.loss}")
 
     def labels(self, targets):
         """Give the class of every step (batch, step), int32: 0 before the explosion, −1 where there is no step."""
@@ -52,11 +54,15 @@ class PerStep(Classify):
     def _logits(self, network, outputs):
         return super()._logits(network, self.object_outputs(outputs))
 
+    def step_logits(self, logits):
+        """Give numbers (batch, step, 1 + class) from a head's logits whose softmax are a step's probabilities."""
+        return logits
+
     def step_columns(self):
         return [f"p_{name}" for name in self.step_classes]
 
     def step_predictions(self, network, outputs):
-        return ops.softmax(super()._logits(network, outputs), axis=-1)
+        return ops.softmax(self.step_logits(super()._logits(network, outputs)), axis=-1)
 
     def served(self, network, outputs, inputs):
         steps = {
@@ -76,7 +82,7 @@ class _LastStep(ConfusionMatrix):
 
     def update_state(self, targets, outputs, sample_weight=None):
         logits = self.task.object_outputs(outputs)[self.network.primary]
-        super().update_state(targets["label"], logits, sample_weight)
+        super().update_state(targets["label"], self.task.class_logits(logits), sample_weight)
 
 
 class _EveryStep(StepAccuracy):
@@ -87,4 +93,5 @@ class _EveryStep(StepAccuracy):
         self.task, self.network = task, network
 
     def update_state(self, targets, outputs, sample_weight=None):
-        super().update_state(self.task.labels(targets), outputs[self.network.primary], sample_weight)
+        logits = self.task.step_logits(outputs[self.network.primary])
+        super().update_state(self.task.labels(targets), logits, sample_weight)

@@ -101,7 +101,7 @@ def test_metrics_count_steps_and_objects(batch):
 
 
 def test_what_it_cannot_do_is_said(batch):
-    with pytest.raises(UsageError, match="loss of per_step is crossentropy. Received: focal"):
+    with pytest.raises(UsageError, match="loss of per_step is crossentropy or hierarchical. Received: focal"):
         base.create("per_step", SPEC, RunConfig(loss="focal"))
     task = base.create("per_step", SPEC, RunConfig(target_group="features"))
     with pytest.raises(UsageError, match="column t0.*Received: --target-group features"):
