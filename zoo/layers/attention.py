@@ -166,7 +166,7 @@ class SelfAttention(keras.layers.Layer):
         # One product for all three, the scale inside the kernel, and one transposition instead of three.
         scale = 1.0 / math.sqrt(self.head_dim)
         kernel = ops.concatenate([self.query_kernel * scale, self.key_kernel, self.value_kernel], axis=1)
-        shifts = [self.query_bias * scale, ops.zeros((tokens.shape[-1],)), self.value_bias]
+        shifts = [self.query_bias * scale, ops.zeros((tokens.shape[-1],), self.compute_dtype), self.value_bias]
         projected = linear(tokens, *_folded(norm, kernel, ops.concatenate(shifts)))
         batch, length = ops.shape(tokens)[0], ops.shape(tokens)[1]
         projected = ops.reshape(projected, (batch, length, 3, self.num_heads, self.head_dim))

@@ -85,12 +85,12 @@ class Attention(keras.layers.Layer):
     def keys_values(self, memory):
         """Give keys and values side by side, (batch, token, 2 · width), of a memory."""
         kernel = ops.concatenate([self.key_kernel, self.value_kernel], axis=1)
-        return linear(memory, kernel, ops.concatenate([ops.zeros((self.width,)), self.value_bias]))
+        return linear(memory, kernel, ops.concatenate([ops.zeros((self.width,), self.compute_dtype), self.value_bias]))
 
     def projections(self, tokens):
         """Give queries, keys and values, (batch, token, 3 · width), of tokens that attend to themselves."""
         kernel = ops.concatenate([self.query_kernel * self.scale, self.key_kernel, self.value_kernel], axis=1)
-        shifts = [self.query_bias * self.scale, ops.zeros((self.width,)), self.value_bias]
+        shifts = [self.query_bias * self.scale, ops.zeros((self.width,), self.compute_dtype), self.value_bias]
         return linear(tokens, kernel, ops.concatenate(shifts))
 
     def attend(self, query, keys, values, bias=None):
