@@ -91,6 +91,7 @@ class LayerNorm(keras.layers.LayerNormalization):
         kernel : tensor (width, output)
         bias : tensor (output,)
         """
+        kernel, bias = ops.cast(kernel, "float32"), ops.cast(bias, "float32")
         return self.gamma[:, None] * kernel, bias + ops.matmul(self.beta, kernel)
 
     def call(self, inputs):
