@@ -210,7 +210,8 @@ class SelfAttention(keras.layers.Layer):
         weights = ops.softmax(scores, axis=-1)
         weights = self.dropout(weights[:, :, None, :], training=training)[:, :, 0, :]
         mixed = _per_head(ops.matmul(weights, tokens), _split(value_kernel, heads, (1, 0, 2)))
-        mixed = mixed + ops.sum(weights, axis=-1)[..., None] * ops.reshape(value_bias, (heads, size))
+        value_bias = ops.cast(ops.reshape(value_bias, (heads, size)), mixed.dtype)
+        mixed = mixed + ops.sum(weights, axis=-1)[..., None] * value_bias
         return linear(ops.reshape(mixed, (batch, 1, width)), self.output_kernel, self.output_bias)
 
     def compute_output_shape(self, input_shape, *_args, **_kwargs):
