@@ -18,6 +18,16 @@ def f1_scores(matrix) -> np.ndarray:
         return np.where(total > 0, 2 * np.diag(matrix) / total, np.nan)
 
 
+def _one_hot(labels, logits, classes: int, sample_weight):
+    """Give true and predicted classes (batch, class), float32; a true row of an object that does not count is 0."""
+    counted = labels >= 0
+    if sample_weight is not None:
+        counted = ops.logical_and(counted, sample_weight > 0)
+    true = ops.one_hot(ops.maximum(labels, 0), classes, dtype="float32")
+    true = true * ops.cast(counted, "float32")[:, None]
+    return true, ops.one_hot(ops.argmax(logits, axis=-1), classes, dtype="float32")
+
+
 @keras.saving.register_keras_serializable(package="zoo")
 class ConfusionMatrix(keras.metrics.Metric):
     """Counts (true class, predicted class), from which macro F1 and accuracy follow.
@@ -46,12 +56,7 @@ class ConfusionMatrix(keras.metrics.Metric):
         sample_weight : tensor (batch,), optional
             Only zero or not matters: rows that fill up a batch are not counted.
         """
-        counted = labels >= 0
-        if sample_weight is not None:
-            counted = ops.logical_and(counted, sample_weight > 0)
-        true = ops.one_hot(ops.maximum(labels, 0), self.classes, dtype="float32")
-        true = true * ops.cast(counted, "float32")[:, None]
-        predicted = ops.one_hot(ops.argmax(logits, axis=-1), self.classes, dtype="float32")
+        true, predicted = _one_hot(labels, logits, self.classes, sample_weight)
         self.matrix.assign_add(ops.matmul(ops.transpose(true), predicted))
 
     def result(self):
@@ -99,12 +104,7 @@ class MacroF1ByCut(keras.metrics.Metric):
         cut : tensor (batch,), int
             Number of each object's cut.
         """
-        counted = labels >= 0
-        if sample_weight is not None:
-            counted = ops.logical_and(counted, sample_weight > 0)
-        true = ops.one_hot(ops.maximum(labels, 0), self.classes, dtype="float32")
-        true = true * ops.cast(counted, "float32")[:, None]
-        predicted = ops.one_hot(ops.argmax(logits, axis=-1), self.classes, dtype="float32")
+        true, predicted = _one_hot(labels, logits, self.classes, sample_weight)
         place = ops.one_hot(cut, len(self.cuts), dtype="float32")
         self.matrices.assign_add(ops.einsum("bd,bi,bj->dij", place, true, predicted))
 
