@@ -18,15 +18,13 @@ import argparse
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
-from data_tools.convert import convert, report
+from data_tools.conversion import add_output_flags, run_conversion
 from data_tools.plasticc_survey import BANDS as LSST_BANDS
 from data_tools.processes import in_order
 from data_tools.sources import Outcome
-from data_tools.splits import Partitioning
 from tfrecords import command
 from tfrecords.errors import UsageError
 from tfrecords.info import Band, NativeClass
@@ -246,9 +244,8 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         prog="python -m data_tools.bazin",
         description="Make light curves of four toy classes with their noiseless twins (target flux), as records.",
     )
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="directory of records to make")
+    add_output_flags(parser)
     parser.add_argument("--objects", type=int, default=10000, metavar="N", help="classes in equal parts (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of objects and splits (%(default)s)")
     parser.add_argument(
         "--noise",
         type=_noise,
@@ -266,48 +263,21 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--start-mjd", type=float, default=60000.0, metavar="MJD", help="of the first day (%(default)s)"
     )
-    parser.add_argument("--folds", type=int, default=0, metavar="K", help="K folds instead of train and validation")
-    parser.add_argument("--test-fraction", type=float, default=0.2, metavar="F", help="of each class (0.2)")
-    parser.add_argument("--validation-fraction", type=float, metavar="F", help="of each class, without folds (0.1)")
-    parser.add_argument("--shards", type=int, metavar="N", help="files a partition (default: of about 256 MiB)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (%(default)s)")
-    parser.add_argument("--overwrite", action="store_true", help="replace records at --out")
-    command.add_common_flags(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str]) -> None:
     """Run the command."""
     arguments = parse_arguments(argv)
-    if arguments.folds and arguments.validation_fraction is not None:
-        raise UsageError("with --folds each fold validates in its turn; leave out --validation-fraction")
-    if arguments.shards is not None and arguments.shards < 1:
-        raise UsageError(f"--shards is at least 1. Received: {arguments.shards}")
-    validation = 0.1 if arguments.validation_fraction is None else arguments.validation_fraction
     settings = Settings(
         arguments.noise,
         arguments.drop_fraction,
         arguments.flux_err or ("noise" if arguments.noise else "weight"),
         arguments.start_mjd,
     )
-    partitioning = Partitioning(arguments.folds, arguments.test_fraction, validation, arguments.seed)
     source = BazinSource(arguments.objects, arguments.seed, settings, arguments.workers)
-    summary = convert(
-        source,
-        arguments.out,
-        partitioning,
-        tool="data_tools.bazin",
-        options={
-            "seed": arguments.seed,
-            "folds": arguments.folds,
-            "test_fraction": arguments.test_fraction,
-            "validation_fraction": 0.0 if arguments.folds else validation,
-        },
-        shards=arguments.shards,
-        overwrite=arguments.overwrite,
-        quiet=arguments.quiet,
-    )
-    report(summary, source, partitioning, arguments.out)
+    run_conversion(source, arguments, "data_tools.bazin")
 
 
 if __name__ == "__main__":

@@ -97,6 +97,8 @@ def convert(
         classes=source.classes,
         folds=partitioning.folds,
         targets=source.targets,
+        stamp_channels=getattr(source, "stamp_channels", ()),
+        alert_columns=getattr(source, "alert_columns", ()),
         source={"tool": tool, "options": {**source.options, **(options or {})}},
         shards=shards,
         expected=Counter(partitions[positions].tolist()),

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from data_tools import tables
-from data_tools.convert import convert, report
+from data_tools.conversion import names_in, parser_of, run_conversion
 from data_tools.plasticc_files import find_files, objects_of, require_row_columns, row_problem
 from data_tools.plasticc_survey import (
     BANDS,
@@ -26,7 +26,6 @@ from data_tools.plasticc_survey import (
     native_class,
 )
 from data_tools.sources import Outcome
-from data_tools.splits import Partitioning, select
 from tfrecords import command
 from tfrecords.errors import DataError, UsageError
 from tfrecords.schema import FLAG_DETECTED, LightCurve, Record, sort_rows
@@ -190,63 +189,26 @@ class PlasticcSource:
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments of the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m data_tools.plasticc",
-        description="Convert a PLAsTiCC pair (metadata and light curves: CSV, gzipped CSV or parquet) to records.",
+    parser = parser_of(
+        "plasticc",
+        "Convert a PLAsTiCC pair (metadata and light curves: CSV, gzipped CSV or parquet) to records.",
+        "METADATA LIGHTCURVES",
+        "or one folder with both",
     )
-    parser.add_argument("files", nargs="+", type=Path, metavar="METADATA LIGHTCURVES", help="or one folder with both")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="directory of records to make")
-    parser.add_argument("--folds", type=int, default=0, metavar="K", help="K folds instead of train and validation")
-    parser.add_argument("--test-fraction", type=float, default=0.2, metavar="F", help="of each class (0.2)")
-    parser.add_argument("--validation-fraction", type=float, metavar="F", help="of each class, without folds (0.1)")
-    parser.add_argument("--seed", type=int, default=0, help="of splits and subsets (0)")
     parser.add_argument(
         "--static-columns",
         default=",".join(DEFAULT_STATIC_COLUMNS),
         metavar="A,B",
         help=f"of {', '.join(STATIC_COLUMNS)} (%(default)s)",
     )
-    subset = parser.add_mutually_exclusive_group()
-    subset.add_argument("--max-objects", type=int, metavar="N", help="so many, classes in their proportions")
-    subset.add_argument("--limit-per-class", type=int, metavar="N", help="at most so many of each class")
-    subset.add_argument("--flatten", type=int, metavar="N", help="so many, large classes cut to one size")
-    parser.add_argument("--shards", type=int, metavar="N", help="files a partition (default: of about 256 MiB)")
-    parser.add_argument("--overwrite", action="store_true", help="replace records at --out")
-    parser.add_argument("--strict", action="store_true", help="fail on the first object with bad values")
-    command.add_common_flags(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str]) -> None:
     """Run the command."""
     arguments = parse_arguments(argv)
-    if arguments.folds and arguments.validation_fraction is not None:
-        raise UsageError("with --folds each fold validates in its turn; leave out --validation-fraction")
-    if arguments.shards is not None and arguments.shards < 1:
-        raise UsageError(f"--shards is at least 1. Received: {arguments.shards}")
-    validation = 0.1 if arguments.validation_fraction is None else arguments.validation_fraction
-    partitioning = Partitioning(arguments.folds, arguments.test_fraction, validation, arguments.seed)
-    source = PlasticcSource(arguments.files, [name for name in arguments.static_columns.split(",") if name])
-    subset = {name: getattr(arguments, name) for name in ("max_objects", "limit_per_class", "flatten")}
-    summary = convert(
-        source,
-        arguments.out,
-        partitioning,
-        tool="data_tools.plasticc",
-        chosen=select(*source.labels(), arguments.seed, **subset),
-        options={
-            "seed": arguments.seed,
-            "folds": arguments.folds,
-            "test_fraction": arguments.test_fraction,
-            "validation_fraction": 0.0 if arguments.folds else validation,
-            **{name: value for name, value in subset.items() if value is not None},
-        },
-        shards=arguments.shards,
-        overwrite=arguments.overwrite,
-        strict=arguments.strict,
-        quiet=arguments.quiet,
-    )
-    report(summary, source, partitioning, arguments.out)
+    source = PlasticcSource(arguments.files, names_in(arguments.static_columns))
+    run_conversion(source, arguments, "data_tools.plasticc")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,25 @@ class Outcome:
     quarantined: bool = False
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A part of a source that is read on its own, in any process.
+
+    Attributes
+    ----------
+    name : str
+        File, and which part of it, without folders: unique in the source.
+    rows : range
+        Positions of its objects in `Source.labels`; the pieces of a source follow one another without a gap.
+    details : object
+        What reading needs besides the source itself: plain values that can be sent to another process.
+    """
+
+    name: str
+    rows: range
+    details: Any = None
+
+
 class Source(Protocol):
     """Files of one kind, read as records object by object in bounded memory."""
 
@@ -55,6 +75,7 @@ class Source(Protocol):
     static_columns: tuple[StaticColumn, ...]
     classes: tuple[NativeClass, ...]
     targets: tuple[str, ...]
+    # A source of stamps also has `stamp_channels` (tuple of str) and `alert_columns` (tuple of StaticColumn).
     options: Mapping[str, Any]
     """Names of the files and options that matter for the records; plain JSON values without folders."""
 
@@ -76,6 +97,34 @@ class Source(Protocol):
     def objects(self, chosen: np.ndarray | None = None) -> Iterator[Outcome]:
         """Go through the objects; `chosen` is a mask over `labels`, the others end as 'not selected'."""
         ...
+
+
+class PiecewiseSource(abc.ABC):
+    """A source whose files are read in pieces, which conversions deal to processes; it can be sent to them.
+
+    The order of the objects is that of `labels`, piece after piece, whoever reads them. Attributes that only
+    `labels` and `pieces` need are best dropped in ``__getstate__``.
+    """
+
+    @abc.abstractmethod
+    def pieces(self) -> Sequence[Piece]:
+        """List the pieces: about 100 to 5,000 objects each, the same list for the same files."""
+
+    @abc.abstractmethod
+    def read(self, piece: Piece, chosen: np.ndarray | None = None) -> Iterator[Outcome]:
+        """Read one piece, one outcome an object.
+
+        Parameters
+        ----------
+        piece : Piece
+        chosen : numpy.ndarray, optional
+            Mask over the objects of the piece; the others end as 'not selected'.
+        """
+
+    def objects(self, chosen: np.ndarray | None = None) -> Iterator[Outcome]:
+        """Go through the objects of all pieces; `chosen` is a mask over `labels`."""
+        for piece in self.pieces():
+            yield from self.read(piece, None if chosen is None else chosen[piece.rows.start : piece.rows.stop])
 
 
 def source_class(name: str) -> type[Source]:

@@ -19,6 +19,8 @@ INDEX_FILE = "index.npy"
 LEDGER_FILE = "ledger.csv"
 LEDGER_COLUMNS = ("object_id", "outcome", "partition", "reason")
 OUTCOMES = ("written", "skipped", "quarantined")
+# Left out where there are no stamps.
+_STAMP_KEYS = ("stamp_channels", "alert_columns")
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,10 @@ class DatasetInfo:
         Of ``index.npy``, as hexadecimal digits.
     targets : tuple of str
     ledger : Ledger
+    stamp_channels : tuple of str
+        What the channels of the stamps are, in their order; empty without stamps.
+    alert_columns : tuple of StaticColumn
+        Columns of ``stamps/metadata``: one value an alert.
     fingerprint : str
         SHA-256 over what the records are and mean; runs and derived groups are tied to it.
     source : dict
@@ -136,6 +142,8 @@ class DatasetInfo:
     ledger: Ledger
     fingerprint: str = ""
     source: dict[str, Any] = field(default_factory=dict)
+    stamp_channels: tuple[str, ...] = ()
+    alert_columns: tuple[StaticColumn, ...] = ()
 
     @property
     def partitions(self) -> tuple[str, ...]:
@@ -148,7 +156,7 @@ class DatasetInfo:
         return sum(shard.count for shard in self.shards)
 
     def problems_of(self, record: Record) -> list[str]:
-        """List what keeps a record out of this data set: survey, class, bands, static columns, targets."""
+        """List what keeps a record out of this data set: survey, class, bands, columns, stamps, targets."""
         problems = []
         if record.survey != self.survey:
             problems.append(f"the survey is {self.survey!r}. Received: {record.survey!r}")
@@ -160,6 +168,13 @@ class DatasetInfo:
         names = [column.name for column in self.static_columns]
         if record.static is not None and len(record.static) != len(names):
             problems.append(f"key 'static' holds {names}. Received: {len(record.static)} values")
+        if record.stamps is not None:
+            channels, columns = record.stamps.images.shape[-1], record.stamps.metadata.shape[1]
+            if channels != len(self.stamp_channels):
+                problems.append(f"stamps have the channels {list(self.stamp_channels)}. Received: {channels} channels")
+            if columns != len(self.alert_columns):
+                names = [column.name for column in self.alert_columns]
+                problems.append(f"key 'stamps/metadata' holds {names}. Received: {columns} columns")
         unknown = sorted(set(record.targets) - set(self.targets))
         if unknown:
             problems.append(f"targets are {list(self.targets)}. Received: {unknown}")
@@ -174,12 +189,19 @@ class DatasetInfo:
             "static_columns": [dataclasses.asdict(column) for column in self.static_columns],
             "shards": [[shard.name, shard.sha256] for shard in self.shards],
         }
+        if self.stamp_channels or self.alert_columns:
+            columns = [dataclasses.asdict(column) for column in self.alert_columns]
+            content["stamps"] = [list(self.stamp_channels), columns]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> str:
         """Write as JSON text: the same text for the same content."""
-        return json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False) + "\n"
+        content = dataclasses.asdict(self)
+        for key in _STAMP_KEYS:
+            if not content[key]:
+                del content[key]
+        return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, where: str = INFO_FILE) -> DatasetInfo:
@@ -201,6 +223,8 @@ class DatasetInfo:
             content = json.loads(text)
         except ValueError as error:
             raise DataError(f"{where}: not JSON (cut short?): {error}. Received: {len(text)} characters") from error
+        if isinstance(content, dict):
+            content = {key: [] for key in _STAMP_KEYS} | content
         version = content.get("schema_version") if isinstance(content, dict) else None
         if isinstance(version, int) and version > SCHEMA_VERSION:
             raise DataError(
@@ -241,6 +265,8 @@ class DatasetInfo:
             ("classes", [native.id for native in self.classes]),
             ("classes", [native.name for native in self.classes]),
             ("targets", list(self.targets)),
+            ("stamp_channels", list(self.stamp_channels)),
+            ("alert_columns", [column.name for column in self.alert_columns]),
             ("shards", [shard.name for shard in self.shards]),
         ):
             if len(set(names)) != len(names):

@@ -81,6 +81,10 @@ class DatasetWriter:
         0: partitions train, validation, test. K >= 2: test, fold0 ... fold<K-1>.
     targets : sequence of str
         Names of the targets that records may hold.
+    stamp_channels : sequence of str
+        What the channels of the stamps are, in their order.
+    alert_columns : sequence of StaticColumn
+        Columns of the stamps' metadata.
     source : mapping
         What made the directory: tool and options, plain JSON values, no paths of the machine.
     shards : int, optional
@@ -112,6 +116,8 @@ class DatasetWriter:
         classes: Sequence[NativeClass] = (),
         folds: int = 0,
         targets: Sequence[str] = (),
+        stamp_channels: Sequence[str] = (),
+        alert_columns: Sequence[StaticColumn] = (),
         source: Mapping[str, Any] | None = None,
         shards: int | None = None,
         expected: Mapping[str, int] | None = None,
@@ -134,6 +140,8 @@ class DatasetWriter:
             shards=(),
             index_sha256="",
             targets=tuple(targets),
+            stamp_channels=tuple(stamp_channels),
+            alert_columns=tuple(alert_columns),
             ledger=Ledger(0, 0, 0, 0),
             source=dict(source or {}),
         )
