@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_tools.convert import Summary, convert, report
+from data_tools.convert import convert
 from data_tools.sources import Source
 from data_tools.splits import Partitioning, select
+from data_tools.summary import STRICT, MaxBad, Summary, report
 from tfrecords import command
 from tfrecords.errors import UsageError
 
@@ -33,8 +34,23 @@ def parser_of(source: str, description: str, files: str, files_help: str) -> arg
     subset.add_argument("--max-objects", type=int, metavar="N", help="so many, classes in their proportions")
     subset.add_argument("--limit-per-class", type=int, metavar="N", help="at most so many of each class")
     subset.add_argument("--flatten", type=int, metavar="N", help="so many, large classes cut to one size")
-    parser.add_argument("--strict", action="store_true", help="fail on the first object with bad values")
+    bad = parser.add_mutually_exclusive_group()
+    bad.add_argument("--strict", action="store_true", help="fail on the first object or file that is refused")
+    bad.add_argument("--max-bad", type=_max_bad, metavar="N|P%", help="fail if more are refused (default: never)")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (%(default)s)")
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a Dask cluster whose workers convert instead, such as tcp://HOST:8786 (extra dask)",
+    )
     return parser
+
+
+def _max_bad(text: str) -> MaxBad:
+    try:
+        return MaxBad.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"a number such as 20, or a share such as 1%. Received: {text!r}") from error
 
 
 def add_output_flags(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +84,8 @@ def run_conversion(source: Source, arguments: argparse.Namespace, tool: str) -> 
         As `data_tools.convert.convert`.
     """
     partitioning = partitioning_of(arguments)
+    if getattr(arguments, "workers", 1) < 1:
+        raise UsageError(f"--workers is at least 1. Received: {arguments.workers}")
     subset = {name: getattr(arguments, name, None) for name in _SUBSETS}
     chosen = None
     if any(value is not None for value in subset.values()):
@@ -87,7 +105,10 @@ def run_conversion(source: Source, arguments: argparse.Namespace, tool: str) -> 
         },
         shards=arguments.shards,
         overwrite=arguments.overwrite,
-        strict=getattr(arguments, "strict", False),
+        inputs=getattr(arguments, "files", ()),
+        max_bad=STRICT if getattr(arguments, "strict", False) else getattr(arguments, "max_bad", None),
+        workers=getattr(arguments, "workers", 1),
+        scheduler=getattr(arguments, "scheduler", None),
         quiet=arguments.quiet,
     )
     report(summary, source, partitioning, arguments.out)

@@ -15,11 +15,11 @@ from tfrecords.errors import DataError
 # Pieces under way for each process: enough that none waits for the writing, few enough to stay small.
 _AHEAD = 3
 
-Task = Callable[[int], Any]
+Task = Callable[[Any], Any]
 
 
 def in_order(
-    make_task: Callable[..., Task], arguments: tuple, starts: Sequence[int], workers: int, failure: str
+    make_task: Callable[..., Task], arguments: tuple, starts: Sequence[Any], workers: int, failure: str
 ) -> Iterator[Any]:
     """Give ``make_task(*arguments)(start)`` for one start after the other.
 
@@ -29,7 +29,7 @@ def in_order(
         Of a module's top level, called once in every process; gives what computes a piece.
     arguments : tuple
         Of `make_task`; they are sent to the processes.
-    starts : sequence of int
+    starts : sequence
         What the pieces are called with.
     workers : int
         Processes; 1 computes in this one.
@@ -86,5 +86,5 @@ def _start(make_task: Callable[..., Task], arguments: tuple) -> None:
     _task = make_task(*arguments)
 
 
-def _run(start: int) -> Any:
+def _run(start: Any) -> Any:
     return _task(start)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfrecords.errors import UsageError
-from tfrecords.writer import stable_hash
+from tfrecords.layout import stable_hash
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Partitioning:
                 f"Received: test {self.test_fraction}, validation {validation}"
             )
 
-    def assign(self, ids: Sequence[str], classes: np.ndarray) -> np.ndarray:
+    def assign(self, ids: Sequence[str], classes: np.ndarray, groups: Sequence[str] | None = None) -> np.ndarray:
         """Assign objects to partitions.
 
         Parameters
@@ -51,12 +51,22 @@ class Partitioning:
         ids : sequence of str
         classes : numpy.ndarray
             int64; unlabelled objects (-1) go to ``test``: nothing can be trained on them.
+        groups : sequence of str, optional
+            Objects of one group end in one partition; a group counts as its first labelled object.
 
         Returns
         -------
         numpy.ndarray
             Names of partitions, one an object.
         """
+        if groups is not None:
+            kinds: dict[str, int] = {}
+            for group, native in zip(groups, classes.tolist(), strict=True):
+                if kinds.get(group, -1) == -1:
+                    kinds[group] = native
+            assigned = self.assign(list(kinds), np.array(list(kinds.values()), np.int64))
+            partition_of = dict(zip(kinds, assigned, strict=True))
+            return np.array([partition_of[group] for group in groups], dtype=object)
         names = np.full(len(ids), "test", dtype=object)
         dealt = 0
         for native, members in _ranked(ids, classes, f"{self.seed}:split").items():

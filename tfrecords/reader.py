@@ -20,7 +20,7 @@ from tfrecords.framing import HEADER, OVERHEAD, read_frame
 from tfrecords.info import INDEX_FILE, LEDGER_COLUMNS, LEDGER_FILE, DatasetInfo
 from tfrecords.schema import Record, decode, encode_id
 from tfrecords.wire import decode_example
-from tfrecords.writer import INDEX_DTYPE
+from tfrecords.layout import INDEX_DTYPE
 
 SPLITS = ("train", "validation", "test")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import glob
 import hashlib
 import io
 import math
@@ -14,7 +15,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -33,31 +34,15 @@ from tfrecords.info import (
     StaticColumn,
     partition_names,
 )
-from tfrecords.schema import SCHEMA_VERSION, Record, encode
+from tfrecords.layout import INDEX_DTYPE, Layout, row_count, shard_name
+from tfrecords.schema import SCHEMA_VERSION, Record
 
-INDEX_DTYPE = np.dtype(
-    [
-        ("shard", "<u2"),
-        ("partition", "u1"),
-        ("offset", "<u8"),
-        ("size", "<u4"),
-        ("length", "<u4"),
-        ("class_id", "<i8"),
-    ]
-)
+if TYPE_CHECKING:
+    from tfrecords.parts import Part
+
 _INDEX_ROW = struct.Struct("<HBQIIq")
 _SHARD_BYTES = 256 << 20
 _BUFFER_BYTES = 256 << 10
-
-
-def shard_name(partition: str, number: int, count: int) -> str:
-    """Give the file name of a shard, such as ``test-00000-of-00003.tfrecord``."""
-    return f"{partition}-{number:05d}-of-{count:05d}.tfrecord"
-
-
-def stable_hash(text: str, seed: int) -> int:
-    """Hash a text to 64 bits, the same on every machine and in every process."""
-    return int.from_bytes(hashlib.blake2b(f"{seed}:{text}".encode(), digest_size=8).digest(), "little")
 
 
 class DatasetWriter:
@@ -145,18 +130,21 @@ class DatasetWriter:
             ledger=Ledger(0, 0, 0, 0),
             source=dict(source or {}),
         )
-        self._seed = seed
         self._ids: set[str] = set()
         self._totals = {"written": 0, "skipped": 0, "quarantined": 0}
-        self._partitions: dict[str, list[_ShardFile]] = {}
         self._temporary = self.path.parent / f".{self.path.name}.partial-{os.getpid()}"
-        for number, name in enumerate(partition_names(folds)):
-            wanted = shards or max(1, math.ceil((expected or {}).get(name, 0) * record_bytes / _SHARD_BYTES))
-            self._partitions[name] = [
-                _ShardFile(self._temporary / shard_name(name, part, wanted), name, number) for part in range(wanted)
-            ]
-        if sum(map(len, self._partitions.values())) > 0xFFFF:
+        names = partition_names(folds)
+        counts = tuple(
+            shards or max(1, math.ceil((expected or {}).get(name, 0) * record_bytes / _SHARD_BYTES)) for name in names
+        )
+        if sum(counts) > 0xFFFF:
             raise UsageError(f"a directory has at most 65535 shards. Received: shards={shards}")
+        self.layout = Layout(self._info, counts, seed)
+        self._shards = [
+            _ShardFile(self._temporary / shard_name(name, part, count), name, number)
+            for number, (name, count) in enumerate(zip(names, counts, strict=True))
+            for part in range(count)
+        ]
         self._ledger = _TextFile(self._temporary / LEDGER_FILE)
 
     @property
@@ -167,7 +155,7 @@ class DatasetWriter:
     def __enter__(self) -> Self:
         with _writing(self.path):
             self._temporary.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(self._temporary, ignore_errors=True)
+            _remove_abandoned(self.path)
             self._temporary.mkdir()
         self._ledger.row(LEDGER_COLUMNS)
         return self
@@ -193,17 +181,25 @@ class DatasetWriter:
         UsageError
             If the partition does not exist.
         """
-        shards = self._partitions.get(partition)
-        if shards is None:
-            raise UsageError(f"partitions are {', '.join(self._partitions)}. Received: {partition!r}")
-        payload = encode(record)
-        problems = self._info.problems_of(record)
-        if problems:
-            raise DataError(f"object {record.object_id!r}: {problems[0]}")
+        number, payload = self.layout.place(record, partition)
         with _writing(self.path):
             self._enter("written", record.object_id, partition, "")
-            shard = shards[stable_hash(record.object_id, self._seed) % len(shards) if len(shards) > 1 else 0]
-            shard.append(payload, len(record.lc) if record.lc is not None else 0, record.class_id)
+            shard = self._shards[number]
+            shard.append(frame(payload), [len(payload)], [row_count(record)], [record.class_id])
+
+    def append(self, part: Part) -> None:
+        """Append the records of a part and its lines of the ledger, in their order.
+
+        Raises
+        ------
+        DataError
+            If an id was seen before, the file of the part is damaged, or the disk fails.
+        """
+        with _writing(self.path):
+            for line in part.ledger:
+                self._enter(line.outcome, line.object_id, line.partition, line.reason)
+            for number, rows, frames in part.blocks():
+                self._shards[number].append(frames, rows["size"], rows["length"], rows["class_id"])
 
     def skip(self, object_id: str, reason: str) -> None:
         """Count an object that has nothing to write. Raises DataError if its id was seen before."""
@@ -226,7 +222,8 @@ class DatasetWriter:
         if not self._totals["written"]:
             raise DataError(f"{self.path}: no record to write. Received: {self._totals}")
         # An empty partition has no file; a partition with records has all of its shards, empty ones too.
-        files = [shard for shards in self._partitions.values() if any(s.count for s in shards) for shard in shards]
+        used = {shard.partition for shard in self._shards if shard.count}
+        files = [shard for shard in self._shards if shard.partition in used]
         for shard in files:
             shard.close()
         self._ledger.close()
@@ -273,6 +270,22 @@ def is_own_file(name: str) -> bool:
     return name.endswith(".tfrecord") or name in (INFO_FILE, INDEX_FILE, LEDGER_FILE, "derived")
 
 
+def _remove_abandoned(path: Path) -> None:
+    """Remove what writers of this directory left behind that were killed."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.partial-*"):
+        process = left.name.removesuffix("-old").rpartition("-")[2]
+        try:
+            os.kill(int(process), 0)
+            alive = int(process) != os.getpid()
+        except (ProcessLookupError, ValueError):
+            alive = False
+        except PermissionError:
+            alive = True
+        # Between its two renames a writer's old directory is the only whole one.
+        if not alive and (path.exists() or not left.name.endswith("-old")):
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def _check_place(path: Path, overwrite: bool) -> None:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
@@ -292,11 +305,12 @@ class _ShardFile:
         self._buffer = bytearray()
         self._sha = hashlib.sha256()
 
-    def append(self, payload: bytes, length: int, class_id: int) -> None:
-        self.index += _INDEX_ROW.pack(0, self.number, self.bytes, len(payload), length, class_id)
-        self._buffer += frame(payload)
-        self.bytes += len(payload) + OVERHEAD
-        self.count += 1
+    def append(self, frames: bytes, sizes: Sequence[int], lengths: Sequence[int], class_ids: Sequence[int]) -> None:
+        for size, length, class_id in zip(sizes, lengths, class_ids, strict=True):
+            self.index += _INDEX_ROW.pack(0, self.number, self.bytes, size, length, class_id)
+            self.bytes += int(size) + OVERHEAD
+            self.count += 1
+        self._buffer += frames
         if len(self._buffer) >= _BUFFER_BYTES:
             self._flush()
 

@@ -79,7 +79,7 @@ def test_same_calls_same_bytes(tmp_path, settings, make_record):
 
 def test_shards_by_expected_size(tmp_path, settings):
     writer = DatasetWriter(tmp_path / "d", **settings, expected={"train": 300_000}, record_bytes=4096)
-    assert [len(shards) for shards in writer._partitions.values()] == [5, 1, 1]
+    assert writer.layout.shards == (5, 1, 1)
 
 
 def test_ledger_sums(directory):
