@@ -29,9 +29,9 @@ from functools import cache
 import numpy as np
 
 from data_tools.gaussian_process import GaussianProcess
+from tfrecords.layout import stable_hash
 from tfrecords.schema import FLAG_DETECTED, FLAG_TRIGGER, FLAG_UNKNOWN, LightCurve
 from tfrecords.times import reference_time
-from tfrecords.layout import stable_hash
 
 LEAST_ROWS = 10
 LEAST_DETECTIONS = 2

@@ -18,9 +18,9 @@ import numpy as np
 from tfrecords.errors import DataError, UsageError
 from tfrecords.framing import HEADER, OVERHEAD, read_frame
 from tfrecords.info import INDEX_FILE, LEDGER_COLUMNS, LEDGER_FILE, DatasetInfo
+from tfrecords.layout import INDEX_DTYPE
 from tfrecords.schema import Record, decode, encode_id
 from tfrecords.wire import decode_example
-from tfrecords.layout import INDEX_DTYPE
 
 SPLITS = ("train", "validation", "test")
 
