@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.sources import Outcome, Piece, PiecewiseSource
+from data_tools.sources import Outcome, Piece, PiecewiseSource, read_piece
 from tfrecords.errors import DataError
 from tfrecords.layout import Layout
 from tfrecords.parts import PartWriter
@@ -70,22 +70,11 @@ class Converter:
         place = self._folder / work.part
         if place.with_suffix(".npz").exists():
             return place
-        piece, seen = work.piece, np.zeros(len(work.ids), bool)
+        piece = work.piece
         part = PartWriter(place, self._layout)
-        reason = f"{piece.name}: listed, but not found when the file was read"
-        try:
-            for outcome in self._source.read(piece, work.codes < DUPLICATE):
-                position = outcome.row - piece.rows.start
-                if outcome.row >= 0:
-                    if seen[position]:
-                        raise DataError(f"{piece.name}: object {outcome.object_id!r} was read twice")
-                    seen[position] = True
-                self._enter(part, outcome, work.codes[position] if outcome.row >= 0 else NOT_CHOSEN, piece.name)
-        except (DataError, OSError) as error:
-            reason = str(error)
-        for position in np.flatnonzero(~seen).tolist():
-            row = piece.rows.start + position
-            self._enter(part, Outcome(work.ids[position], None, reason, row, True), work.codes[position], piece.name)
+        for outcome in read_piece(self._source, piece, work.ids, work.codes < DUPLICATE):
+            code = work.codes[outcome.row - piece.rows.start] if outcome.row >= 0 else NOT_CHOSEN
+            self._enter(part, outcome, code, piece.name)
         part.close()
         return place
 

@@ -17,6 +17,7 @@ from tfrecords.schema import Record
 
 SOURCES = {
     "plasticc": "data_tools.plasticc:PlasticcSource",
+    "snana": "data_tools.snana:SnanaSource",
     "records": "data_tools.records:RecordSource",
 }
 
@@ -123,8 +124,40 @@ class PiecewiseSource(abc.ABC):
 
     def objects(self, chosen: np.ndarray | None = None) -> Iterator[Outcome]:
         """Go through the objects of all pieces; `chosen` is a mask over `labels`."""
+        ids, _ = self.labels()
         for piece in self.pieces():
-            yield from self.read(piece, None if chosen is None else chosen[piece.rows.start : piece.rows.stop])
+            part = slice(piece.rows.start, piece.rows.stop)
+            yield from read_piece(self, piece, ids[part], None if chosen is None else chosen[part])
+
+
+def read_piece(
+    source: PiecewiseSource, piece: Piece, ids: Sequence[str], chosen: np.ndarray | None = None
+) -> Iterator[Outcome]:
+    """Read a piece so that each of its objects has one outcome, whatever happens to the file.
+
+    Parameters
+    ----------
+    source : PiecewiseSource
+    piece : Piece
+    ids : sequence of str
+        Of the objects of the piece.
+    chosen : numpy.ndarray, optional
+        Mask over the objects of the piece.
+    """
+    seen = np.zeros(len(ids), bool)
+    reason = f"{piece.name}: listed, but not found when the file was read"
+    try:
+        for outcome in source.read(piece, chosen):
+            if outcome.row >= 0:
+                position = outcome.row - piece.rows.start
+                if seen[position]:
+                    raise DataError(f"{piece.name}: object {outcome.object_id!r} was read twice")
+                seen[position] = True
+            yield outcome
+    except (DataError, OSError) as error:
+        reason = str(error)
+    for position in np.flatnonzero(~seen).tolist():
+        yield Outcome(ids[position], None, reason, piece.rows.start + position, quarantined=True)
 
 
 def source_class(name: str) -> type[Source]:

@@ -137,6 +137,8 @@ class Part:
         frames = self.path.with_suffix(".frames").read_bytes()
         if hashlib.sha256(frames).digest() != self._sha256:
             raise DataError(f"{self.path}: the frames of the part are damaged. Received: another SHA-256")
+        if not len(self.rows):
+            return
         numbers, starts = np.unique(self.rows["shard"], return_index=True)
         position = 0
         for number, rows in zip(numbers.tolist(), np.split(self.rows, starts[1:]), strict=True):
