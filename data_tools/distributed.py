@@ -11,6 +11,7 @@ from tfrecords.errors import DataError, UsageError
 # A piece is given up after so many workers died with it.
 _RETRIES = 3
 _AHEAD = 3
+_TIMEOUT = "10s"
 
 
 def over_scheduler(
@@ -42,7 +43,7 @@ def over_scheduler(
             "--scheduler needs Dask: pip install 'timedomain-zoo[dask]'. Received: no module 'distributed'"
         ) from error
     try:
-        client = Client(address, timeout="10s", set_as_default=False)
+        client = Client(address, timeout=_TIMEOUT, set_as_default=False)
     except (OSError, ValueError) as error:
         raise UsageError(f"no Dask scheduler answers at --scheduler {address}: {error}") from error
     with client:

@@ -141,12 +141,13 @@ class SnanaSource(PiecewiseSource):
             head = read_table(files.head)
             if self._survey is None:
                 self._survey = recognise(files.head, head.keywords, head.columns)
-            elif not self._named and recognise(files.head, head.keywords, head.columns) is not self._survey:
-                other = recognise(files.head, head.keywords, head.columns).name
-                raise UsageError(
-                    f"{files.name}: all files are of one survey, by the first {self._survey.name}; convert them apart "
-                    f"or name the survey (--survey). Received: {other}"
-                )
+            elif not self._named:
+                other = recognise(files.head, head.keywords, head.columns)
+                if other is not self._survey:
+                    raise UsageError(
+                        f"{files.name}: all files are of one survey, by the first {self._survey.name}; convert them "
+                        f"apart or name the survey (--survey). Received: {other.name}"
+                    )
             snids, classes = self._events(files, head)
             ids = [self._survey.object_id(snid, each) for snid, each in zip(snids, classes.tolist(), strict=True)]
         except DataError:
