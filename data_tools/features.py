@@ -18,6 +18,7 @@ import numpy as np
 from data_tools.feature_list import columns
 from data_tools.feature_values import FeatureExtractor, code_version
 from data_tools.processes import cores, in_order
+from data_tools.published_features import join
 from tfrecords import command
 from tfrecords.derived import DerivedGroup, DerivedWriter
 from tfrecords.errors import DataError, UsageError
@@ -152,6 +153,14 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         metavar="A,B",
         help=f"days after the reference time, inf for all ({','.join(f'{day:g}' for day in DAYS)})",
     )
+    parser.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="FOLDER",
+        help="join published tables by id instead, one parquet file a day, such as features_0008.parquet",
+    )
+    parser.add_argument("--id-column", metavar="NAME", help="of the published tables (their index, object_id or SNID)")
     parser.add_argument("--workers", type=int, default=cores(), metavar="N", help="processes (one a core: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace a group of that name")
     command.add_common_flags(parser)
@@ -161,6 +170,19 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 def main(argv: Sequence[str]) -> None:
     """Run the command."""
     arguments = parse_arguments(argv)
+    if arguments.source is not None:
+        path, counts = join(
+            arguments.directory,
+            arguments.source,
+            arguments.name,
+            id_column=arguments.id_column,
+            overwrite=arguments.overwrite,
+            quiet=arguments.quiet,
+        )
+        for what, count in counts.items():
+            if count:
+                print(f"{count} {'rows of objects that are no records' if what == 'unknown' else 'infinite values'}")
+        return _report(arguments, path)
     path = compute(
         arguments.directory,
         arguments.name,
@@ -169,6 +191,10 @@ def main(argv: Sequence[str]) -> None:
         overwrite=arguments.overwrite,
         quiet=arguments.quiet,
     )
+    return _report(arguments, path)
+
+
+def _report(arguments: argparse.Namespace, path: Path) -> None:
     records = RecordDirectory(arguments.directory, verify=None)
     group = DerivedGroup(records, arguments.name)
     days = ", ".join(f"{day:g}" for day in group.days)
