@@ -36,6 +36,8 @@ _SAME_IDS = {"Cepheid": "AGN", "d-Sct": "CART"}
 _SOFTWARE = "v11_05g"
 _CODE = 20
 _LEVEL = 6
+# A FITS file is made of blocks of this length.
+_BLOCK_BYTES = 2880
 
 
 class MakePair:
@@ -61,8 +63,8 @@ class MakePair:
         model = MODELS[place]
         traps = self._traps if isinstance(self._traps, Traps) else mix(self._seed, place, number)
         first, last = (self._objects * each // self._files for each in (number, number + 1))
-        blocks = _events(model, place, number, self._seed, last - first)
-        head = np.concatenate([block[0] for block in blocks])
+        blocks = _events(place, number, self._seed, last - first)
+        head = _joined([block[0] for block in blocks])
         phot = [curve for block in blocks for curve in block[1]]
         same = next((p for p, each in enumerate(MODELS) if each.name == _SAME_IDS.get(model.name)), place)
         head["SNID"] = np.char.encode(((same + 1) * MOST_OBJECTS + first + np.arange(len(head))).astype(str))
@@ -93,18 +95,34 @@ def write_texts(folder: Path, places: Sequence[int], objects: int, files: int, s
         (inside / f"{model.version}.README").write_text(text, "ascii")
 
 
-def _events(model: Model, place: int, number: int, seed: int, wanted: int) -> list[tuple[np.ndarray, list]]:
+def _events(place: int, number: int, seed: int, wanted: int) -> list[tuple[np.ndarray, list]]:
     """Make blocks of candidates until enough of them were detected; give HEAD and light curves of each block."""
     blocks, found = [], 0
     while found < wanted:
         random = np.random.default_rng([seed, place, number, 0, len(blocks)])
-        head, curves = _block(model, place, random)
+        head, curves = make_block(place, random)
         blocks.append((head[: wanted - found], curves[: wanted - found]))
         found += len(head)
     return blocks
 
 
-def _block(model: Model, place: int, random: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
+def make_block(place: int, random: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Make candidates of a model and keep those that were detected twice.
+
+    Parameters
+    ----------
+    place : int
+        Of the model in `MODELS`.
+    random : numpy.random.Generator
+
+    Returns
+    -------
+    head : structured ndarray [N]
+        Rows of HEAD without ids and pointers.
+    curves : list of structured ndarray
+        Rows of PHOT of each.
+    """
+    model = MODELS[place]
     ra, dec, mwebv = positions(random, _BLOCK, model.galactic)
     redshift = model.law.draw_redshifts(random, _BLOCK)
     events = Events(ra, dec, mwebv, redshift, random.uniform(FIRST_MJD, LAST_MJD, _BLOCK))
@@ -213,10 +231,20 @@ def _set_pointers(head: np.ndarray, stale: bool, random: np.random.Generator) ->
 def _with_separators(curves: list[np.ndarray], traps: Traps) -> np.ndarray:
     separator = phot_table(SEPARATOR, 1)
     parts = [part for curve in curves for part in (curve, separator)]
-    phot = np.concatenate(parts if traps.last_separator else parts[:-1])
+    phot = _joined(parts if traps.last_separator else parts[:-1])
     if traps.band_pad == "blank":
         phot["BAND"] = np.char.ljust(phot["BAND"], 2, b" ")
     return phot
+
+
+def _joined(tables: Sequence[np.ndarray]) -> np.ndarray:
+    # NumPy's concatenate would give them this machine's byte order.
+    joined = np.empty(sum(map(len, tables)), tables[0].dtype)
+    start = 0
+    for table in tables:
+        joined[start : start + len(table)] = table
+        start += len(table)
+    return joined
 
 
 def _name(model: Model, number: int, kind: str) -> str:
@@ -256,9 +284,13 @@ def _fits(model: Model, partner: str, title: str, table: np.ndarray, empty: bool
                 ("DATATYPE", "SIM_SNANA", "SNANA Simulation"),
             ]
         )
-    file = io.BytesIO()
-    fits.HDUList([primary, fits.BinTableHDU(table, name=title)]).writeto(file)
-    return file.getvalue()
+    # Astropy would cut off the blanks behind the bands, so the rows are written as they are.
+    header = fits.BinTableHDU(table[:0], name=title).header
+    header["NAXIS2"] = len(table)
+    rows = table.tobytes()
+    return b"".join(
+        (*(each.tostring().encode("ascii") for each in (primary.header, header)), rows, bytes(-len(rows) % 2880))
+    )
 
 
 def _gzip(content: bytes) -> bytes:

@@ -3,7 +3,8 @@
 Each class here is called with the random generator, the events and their visits, and gives the true flux against the
 template and the object's own flux in the template, FLUXCAL units [R]. A template is the mean of a few early images, so
 that a variable star is now brighter and now fainter than it. Stars are observed behind half of the dust of their
-line of sight; their magnitudes include it. Numbers are of the order that is known of the kinds, and overlap; none is fitted.
+line of sight; their magnitudes include it. Numbers are of the order that is known of the kinds, and overlap; none is
+fitted.
 """
 
 from __future__ import annotations
