@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,7 +36,7 @@ _SOFTWARE = "v11_05g"
 _CODE = 20
 _LEVEL = 6
 # A FITS file is made of blocks of this length.
-_BLOCK_BYTES = 2880
+_FITS_BYTES = 2880
 
 
 class MakePair:
@@ -63,16 +62,16 @@ class MakePair:
         model = MODELS[place]
         traps = self._traps if isinstance(self._traps, Traps) else mix(self._seed, place, number)
         first, last = (self._objects * each // self._files for each in (number, number + 1))
-        blocks = _events(place, number, self._seed, last - first)
-        head = _joined([block[0] for block in blocks])
-        phot = [curve for block in blocks for curve in block[1]]
+        head, curves = _events(place, number, self._seed, last - first)
         same = next((p for p, each in enumerate(MODELS) if each.name == _SAME_IDS.get(model.name)), place)
         head["SNID"] = np.char.encode(((same + 1) * MOST_OBJECTS + first + np.arange(len(head))).astype(str))
-        observations = sum(map(len, phot))
+        phot = _with_separators(curves, traps)
+        # The file is in memory once.
+        del curves
         random = np.random.default_rng([self._seed, place, number, 2])
         _set_pointers(head, traps.stale_pointers, random)
-        size = _write(self._folder / model.version, model, number, head, _with_separators(phot, traps), traps)
-        return len(head), observations, size
+        size = _write(self._folder / model.version, model, number, head, phot, traps)
+        return len(head), int(head["NOBS"].sum()), size
 
 
 def write_texts(folder: Path, places: Sequence[int], objects: int, files: int, seed: int) -> None:
@@ -95,15 +94,15 @@ def write_texts(folder: Path, places: Sequence[int], objects: int, files: int, s
         (inside / f"{model.version}.README").write_text(text, "ascii")
 
 
-def _events(place: int, number: int, seed: int, wanted: int) -> list[tuple[np.ndarray, list]]:
-    """Make blocks of candidates until enough of them were detected; give HEAD and light curves of each block."""
-    blocks, found = [], 0
-    while found < wanted:
-        random = np.random.default_rng([seed, place, number, 0, len(blocks)])
-        head, curves = make_block(place, random)
-        blocks.append((head[: wanted - found], curves[: wanted - found]))
-        found += len(head)
-    return blocks
+def _events(place: int, number: int, seed: int, wanted: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Make blocks of candidates until enough of them were detected; give HEAD and light curves."""
+    heads, curves, blocks = [], [], 0
+    while len(curves) < wanted:
+        head, more = make_block(place, np.random.default_rng([seed, place, number, 0, blocks]))
+        heads.append(head)
+        curves += more
+        blocks += 1
+    return _joined(heads)[:wanted], curves[:wanted]
 
 
 def make_block(place: int, random: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -142,7 +141,8 @@ def make_block(place: int, random: np.random.Generator) -> tuple[np.ndarray, lis
     curves = [phot[end - count : end] for end, count in zip(ends, np.diff(ends, prepend=0), strict=True)]
     head = _head(model, place, random, events, (first, second, surface), truth)
     _summarise(head, phot, seen, accepted)
-    return head[accepted], [curve for curve, kept in zip(curves, accepted, strict=True) if kept]
+    # Copies, so that what was not detected does not stay in memory.
+    return head[accepted], [curve.copy() for curve, kept in zip(curves, accepted, strict=True) if kept]
 
 
 def _head(model: Model, place: int, random: np.random.Generator, events: Events, galaxies, truth) -> np.ndarray:
@@ -260,14 +260,21 @@ def _write(folder: Path, model: Model, number: int, head: np.ndarray, phot: np.n
     size = 0
     for kind, title, table in (("HEAD", "Header", head), ("PHOT", "Photometry", phot)):
         table = table.view(np.dtype([(new.get(name, name), form) for name, form in table.dtype.descr]))
-        content = _fits(model, _name(model, number, "PHOT"), title, table, traps.empty_primary)
-        name = _name(model, number, kind) + (".gz" if traps.compressed else "")
-        (folder / name).write_bytes(content := _gzip(content) if traps.compressed else content)
-        size += len(content)
+        headers = _headers(model, _name(model, number, "PHOT"), title, table, traps.empty_primary)
+        path = folder / (_name(model, number, kind) + (".gz" if traps.compressed else ""))
+        with open(path, "wb") as file:
+            # Neither name nor time: equal content gives equal bytes.
+            packed = gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) if traps.compressed else file
+            with packed:
+                packed.write(headers)
+                packed.write(table.view("u1"))
+                packed.write(bytes(-table.nbytes % _FITS_BYTES))
+        size += path.stat().st_size
     return size
 
 
-def _fits(model: Model, partner: str, title: str, table: np.ndarray, empty: bool) -> bytes:
+def _headers(model: Model, partner: str, title: str, table: np.ndarray, empty: bool) -> bytes:
+    """Give the first HDU and the header of the second one."""
     from astropy.io import fits
 
     primary = fits.PrimaryHDU()
@@ -284,18 +291,7 @@ def _fits(model: Model, partner: str, title: str, table: np.ndarray, empty: bool
                 ("DATATYPE", "SIM_SNANA", "SNANA Simulation"),
             ]
         )
-    # Astropy would cut off the blanks behind the bands, so the rows are written as they are.
+    # Astropy would cut off the blanks behind the bands: only the headers are its work.
     header = fits.BinTableHDU(table[:0], name=title).header
     header["NAXIS2"] = len(table)
-    rows = table.tobytes()
-    return b"".join(
-        (*(each.tostring().encode("ascii") for each in (primary.header, header)), rows, bytes(-len(rows) % 2880))
-    )
-
-
-def _gzip(content: bytes) -> bytes:
-    file = io.BytesIO()
-    # Neither name nor time: equal content gives equal bytes.
-    with gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=file, mtime=0) as packed:
-        packed.write(content)
-    return file.getvalue()
+    return "".join(each.tostring() for each in (primary.header, header)).encode("ascii")
