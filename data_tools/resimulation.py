@@ -96,9 +96,9 @@ def _distances() -> tuple[np.ndarray, np.ndarray]:
     return np.log(redshift), np.log(FlatLambdaCDM(H0=70, Om0=0.3).luminosity_distance(redshift).value)
 
 
-def luminosity_distance(redshift: float) -> float:
-    """Give the luminosity distance in Mpc for a redshift between 1e-5 and 20."""
-    return float(np.exp(np.interp(np.log(redshift), *_distances())))
+def luminosity_distance(redshift):
+    """Give the luminosity distance in Mpc, f8, for a redshift or redshifts between 1e-5 and 20."""
+    return np.exp(np.interp(np.log(redshift), *_distances()))
 
 
 def flux_factor(old: float, new: float) -> float:
