@@ -23,7 +23,7 @@ import numpy as np
 from data_tools.sources import Outcome, Piece, PiecewiseSource, read_piece
 from tfrecords.errors import DataError
 from tfrecords.layout import Layout
-from tfrecords.parts import PartWriter
+from tfrecords.parts import Part, PartWriter
 
 # Codes of objects beside the numbers of partitions.
 NOT_CHOSEN, DUPLICATE = 255, 254
@@ -69,7 +69,9 @@ class Converter:
         """Convert a piece, unless its part is there already. Returns the place of the part."""
         place = self._folder / work.part
         if place.with_suffix(".npz").exists():
-            return place
+            with contextlib.suppress(DataError, OSError):
+                if Part(place).is_whole():
+                    return place
         piece = work.piece
         part = PartWriter(place, self._layout)
         for outcome in read_piece(self._source, piece, work.ids, work.codes < DUPLICATE):

@@ -69,6 +69,11 @@ class PairReader:
         self._flags = _flags(table, survey, self._time)
         self._static = _static(head, static_columns)
         self._targets = _targets(head, survey)
+        # The few events with a problem are looked at one by one: there are thousands of events in a pair.
+        good = _good_rows(self._time, self._flux, self._error) & (self._band != _NO_BAND)
+        good[self._time == SEPARATOR_MJD] = True
+        bad = np.append(0, np.cumsum(~good))
+        self._suspect = (bad[self._stop] > bad[self._start]) | np.isinf(self._static).any(axis=1)
 
     def outcomes(self, first: int, chosen: np.ndarray | None) -> Iterator[Outcome]:
         """Give an outcome an event; `first` is the row of the first one in the source's list."""
@@ -80,16 +85,15 @@ class PairReader:
             if rows.start == rows.stop:
                 yield Outcome(object_id, None, "no observations", first + position)
                 continue
-            problem = self._problem(position, rows)
-            if problem:
+            if self._suspect[position]:
+                problem = self._problem(position, rows)
                 yield Outcome(object_id, None, f"{self.name}: {problem}", first + position, quarantined=True)
                 continue
-            columns = (each[rows] for each in (self._time, self._band, self._flux, self._error, self._flags))
-            targets = {
-                name: values[position] for name, values in self._targets.items() if not np.isnan(values[position])
-            }
+            targets = {name: values[position] for name, values in self._targets.items() if values[position] is not None}
             native = int(self._classes[position])
-            lc = sort_rows(LightCurve(*columns))
+            lc = sort_rows(
+                LightCurve(self._time[rows], self._band[rows], self._flux[rows], self._error[rows], self._flags[rows])
+            )
             record = Record(object_id, self._survey.name, native, lc, self._static[position], targets)
             yield Outcome(object_id, record, "", first + position)
 
@@ -105,17 +109,21 @@ class PairReader:
         return row_problem(self._time[rows], self._flux[rows], self._error[rows])
 
 
+def _good_rows(time: np.ndarray, flux: np.ndarray, error: np.ndarray) -> np.ndarray:
+    return np.isfinite(time) & ~np.isinf(flux) & (error > 0) & (error < np.inf)
+
+
 def row_problem(time: np.ndarray, flux: np.ndarray, error: np.ndarray) -> str:
     """Say what is wrong with the rows of an event, an empty text if nothing is."""
-    for name, good, values in (
-        ("MJD is a finite time", np.isfinite(time), time),
-        ("FLUXCAL is not infinite", ~np.isinf(flux), flux),
-        ("FLUXCALERR is positive and finite", (error > 0) & (error < np.inf), error),
-    ):
-        if not good.all():
-            row = int(np.argmin(good))
-            return f"{name}; row {row + 1} of the event has {values[row]}"
-    return ""
+    good = _good_rows(time, flux, error)
+    if good.all():
+        return ""
+    row = int(np.argmin(good))
+    if not np.isfinite(time[row]):
+        return f"MJD is a finite time; row {row + 1} of the event has {time[row]}"
+    if np.isinf(flux[row]):
+        return f"FLUXCAL is not infinite; row {row + 1} of the event has {flux[row]}"
+    return f"FLUXCALERR is positive and finite; row {row + 1} of the event has {error[row]}"
 
 
 def _bands(table: Table, survey: Survey):
@@ -179,14 +187,14 @@ def _static(head: Table, columns: Sequence[StaticColumn]) -> np.ndarray:
     return values
 
 
-def _targets(head: Table, survey: Survey) -> dict[str, np.ndarray]:
+def _targets(head: Table, survey: Survey) -> dict[str, list[float | None]]:
     found = {}
     for target, names in survey.targets.items():
         for name in names:
             if name in head.columns:
                 values = head.numbers(name, "f8")
                 # -9 and -99 stand for "none", and neither target is ever negative.
-                found[target] = np.where(np.isfinite(values) & (values >= 0), values, np.nan)
+                found[target] = [each if 0 <= each < np.inf else None for each in values.tolist()]
                 break
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -145,7 +146,11 @@ class DatasetInfo:
     stamp_channels: tuple[str, ...] = ()
     alert_columns: tuple[StaticColumn, ...] = ()
 
-    @property
+    @functools.cached_property
+    def _class_ids(self) -> frozenset[int]:
+        return frozenset(native.id for native in self.classes)
+
+    @functools.cached_property
     def partitions(self) -> tuple[str, ...]:
         """Names of the partitions, in the order of the index's ``partition`` numbers."""
         return partition_names(self.folds)
@@ -160,13 +165,13 @@ class DatasetInfo:
         problems = []
         if record.survey != self.survey:
             problems.append(f"the survey is {self.survey!r}. Received: {record.survey!r}")
-        if record.class_id != -1 and all(record.class_id != native.id for native in self.classes):
+        if record.class_id != -1 and record.class_id not in self._class_ids:
             ids = [native.id for native in self.classes]
             problems.append(f"key 'class_id' is -1 or one of {ids}. Received: {record.class_id}")
         if record.lc is not None and len(record.lc) and record.lc.band.max() >= len(self.bands):
             problems.append(f"key 'lc/band' is below {len(self.bands)}. Received: {record.lc.band.max()}")
-        names = [column.name for column in self.static_columns]
-        if record.static is not None and len(record.static) != len(names):
+        if record.static is not None and len(record.static) != len(self.static_columns):
+            names = [column.name for column in self.static_columns]
             problems.append(f"key 'static' holds {names}. Received: {len(record.static)} values")
         if record.stamps is not None:
             channels, columns = record.stamps.images.shape[-1], record.stamps.metadata.shape[1]
@@ -175,8 +180,8 @@ class DatasetInfo:
             if columns != len(self.alert_columns):
                 names = [column.name for column in self.alert_columns]
                 problems.append(f"key 'stamps/metadata' holds {names}. Received: {columns} columns")
-        unknown = sorted(set(record.targets) - set(self.targets))
-        if unknown:
+        if not record.targets.keys() <= set(self.targets):
+            unknown = sorted(set(record.targets) - set(self.targets))
             problems.append(f"targets are {list(self.targets)}. Received: {unknown}")
         return problems
 

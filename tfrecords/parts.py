@@ -1,14 +1,13 @@
 """Parts of a directory under construction: the records of a piece of the input, encoded in any process.
 
 A part is two files. ``<name>.frames`` holds framed records in the order of their shards, ``<name>.npz`` the rows of the
-index, the lines of the ledger and the SHA-256 of the frames. The second one is renamed to its place last: a part that
-has it is whole.
+index, the lines of the ledger and the CRC-32C of the frames. The second one is renamed to its place last: a part that
+has it was whole when its process was killed. As nothing is flushed to the disk, a part that is taken up again is checked.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from google_crc32c import value as crc32c
 
 from tfrecords.errors import DataError
 from tfrecords.framing import OVERHEAD, frame
@@ -77,17 +77,9 @@ class PartWriter:
         try:
             with open(frames_path, "wb") as file:
                 file.write(frames)
-                file.flush()
-                os.fsync(file.fileno())
             with open(index_path, "wb") as file:
-                np.savez(
-                    file,
-                    rows=rows[order],
-                    ledger=np.frombuffer(ledger, np.uint8),
-                    sha256=np.frombuffer(hashlib.sha256(frames).digest(), np.uint8),
-                )
-                file.flush()
-                os.fsync(file.fileno())
+                crc = np.array(crc32c(frames), np.uint32)
+                np.savez(file, rows=rows[order], ledger=np.frombuffer(ledger, np.uint8), crc=crc)
             os.rename(frames_path, self._path.with_suffix(".frames"))
             os.rename(index_path, self._path.with_suffix(".npz"))
         except OSError as error:
@@ -118,13 +110,17 @@ class Part:
             with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
                 self.rows = arrays["rows"]
                 self.ledger = [LedgerLine(*line) for line in json.loads(arrays["ledger"].tobytes())]
-                self._sha256 = arrays["sha256"].tobytes()
+                self._crc = int(arrays["crc"])
             size = path.with_suffix(".frames").stat().st_size
         except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise DataError(f"{path}: the part is incomplete: {error}") from error
         wanted = int(self.rows["size"].astype(np.int64).sum()) + OVERHEAD * len(self.rows)
         if self.rows.dtype != INDEX_DTYPE or size != wanted:
             raise DataError(f"{path}: the frames of the part have {wanted} bytes. Received: {size}")
+
+    def is_whole(self) -> bool:
+        """Say whether the frames are those that were written."""
+        return crc32c(self.path.with_suffix(".frames").read_bytes()) == self._crc
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray, bytes]]:
         """Give the frames by shard: number of the shard through all partitions, rows of the index, frames.
@@ -135,8 +131,8 @@ class Part:
             If the frames are not those that were written.
         """
         frames = self.path.with_suffix(".frames").read_bytes()
-        if hashlib.sha256(frames).digest() != self._sha256:
-            raise DataError(f"{self.path}: the frames of the part are damaged. Received: another SHA-256")
+        if crc32c(frames) != self._crc:
+            raise DataError(f"{self.path}: the frames of the part are damaged. Received: another checksum")
         if not len(self.rows):
             return
         numbers, starts = np.unique(self.rows["shard"], return_index=True)

@@ -18,9 +18,7 @@ _LENGTH_DELIMITED = 2
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
 
 
-def _varint(number: int) -> bytes:
-    if number < 0x80:
-        return bytes((number,))
+def _long_varint(number: int) -> bytes:
     out = bytearray()
     while number >= 0x80:
         out.append(number & 0x7F | 0x80)
@@ -29,18 +27,33 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
+# Lengths and most integers are small, and a data set has dozens of them in every record.
+_VARINTS = tuple(_long_varint(number) for number in range(1 << 14))
+
+
+def _varint(number: int) -> bytes:
+    return _VARINTS[number] if number < 1 << 14 else _long_varint(number)
+
+
 def _block(tag: bytes, content: bytes) -> bytes:
     return tag + _varint(len(content)) + content
 
 
 def encode_entry(key: str, value: Feature) -> bytes:
     """Encode one entry of the feature map, tag included: the bytes as they stand inside an example."""
+    head = _key(key)
     if isinstance(value, bytes):
-        feature = _block(b"\x0a", _block(b"\x0a", value))
+        tag = b"\x0a"
     else:
-        packed = b"".join(_varint(number & 0xFFFFFFFFFFFFFFFF) for number in value)
-        feature = _block(b"\x1a", _block(b"\x0a", packed))
-    return _block(b"\x0a", _key(key) + _block(b"\x12", feature))
+        tag, value = b"\x1a", b"".join([_varint(number & 0xFFFFFFFFFFFFFFFF) for number in value])
+    # Four messages inside one another, each with its length in front: map entry, feature, list, value.
+    size = _varint(len(value))
+    inner = 1 + len(size) + len(value)
+    inner_size = _varint(inner)
+    feature = 1 + len(inner_size) + inner
+    feature_size = _varint(feature)
+    entry_size = _varint(len(head) + 1 + len(feature_size) + feature)
+    return b"".join((b"\x0a", entry_size, head, b"\x12", feature_size, tag, inner_size, b"\x0a", size, value))
 
 
 @functools.lru_cache(maxsize=256)

@@ -185,7 +185,7 @@ class DatasetWriter:
         with _writing(self.path):
             self._enter("written", record.object_id, partition, "")
             shard = self._shards[number]
-            shard.append(frame(payload), [len(payload)], [row_count(record)], [record.class_id])
+            shard.append(payload, row_count(record), record.class_id)
 
     def append(self, part: Part) -> None:
         """Append the records of a part and its lines of the ledger, in their order.
@@ -199,7 +199,7 @@ class DatasetWriter:
             for line in part.ledger:
                 self._enter(line.outcome, line.object_id, line.partition, line.reason)
             for number, rows, frames in part.blocks():
-                self._shards[number].append(frames, rows["size"], rows["length"], rows["class_id"])
+                self._shards[number].extend(frames, rows)
 
     def skip(self, object_id: str, reason: str) -> None:
         """Count an object that has nothing to write. Raises DataError if its id was seen before."""
@@ -305,11 +305,21 @@ class _ShardFile:
         self._buffer = bytearray()
         self._sha = hashlib.sha256()
 
-    def append(self, frames: bytes, sizes: Sequence[int], lengths: Sequence[int], class_ids: Sequence[int]) -> None:
-        for size, length, class_id in zip(sizes, lengths, class_ids, strict=True):
-            self.index += _INDEX_ROW.pack(0, self.number, self.bytes, size, length, class_id)
-            self.bytes += int(size) + OVERHEAD
-            self.count += 1
+    def append(self, payload: bytes, length: int, class_id: int) -> None:
+        self.index += _INDEX_ROW.pack(0, self.number, self.bytes, len(payload), length, class_id)
+        self._add(frame(payload), 1)
+
+    def extend(self, frames: bytes, rows: np.ndarray) -> None:
+        rows = rows.copy()
+        sizes = rows["size"].astype(np.uint64) + np.uint64(OVERHEAD)
+        rows["offset"] = self.bytes + np.cumsum(sizes) - sizes
+        rows["partition"], rows["shard"] = self.number, 0
+        self.index += rows.tobytes()
+        self._add(frames, len(rows))
+
+    def _add(self, frames: bytes, count: int) -> None:
+        self.bytes += len(frames)
+        self.count += count
         self._buffer += frames
         if len(self._buffer) >= _BUFFER_BYTES:
             self._flush()
