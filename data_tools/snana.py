@@ -209,8 +209,21 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _synthesise(argv: Sequence[str]) -> None:
+    from data_tools import snana_synth
+
+    parser = argparse.ArgumentParser(
+        prog="python -m data_tools.snana synth",
+        description="Make a synthetic set of gzipped SNANA FITS pairs of 32 classes, like ELAsTiCC, of any size.",
+    )
+    snana_synth.add_arguments(parser)
+    snana_synth.run(parser.parse_args(argv))
+
+
 def main(argv: Sequence[str]) -> None:
     """Run the command."""
+    if argv and argv[0] == "synth":
+        return _synthesise(argv[1:])
     arguments = parse_arguments(argv)
     names = None if arguments.static_columns is None else names_in(arguments.static_columns)
     source = SnanaSource(arguments.files, names, arguments.survey)

@@ -2,7 +2,7 @@
 
 A part is two files. ``<name>.frames`` holds framed records in the order of their shards, ``<name>.npz`` the rows of the
 index, the lines of the ledger and the CRC-32C of the frames. The second one is renamed to its place last: a part that
-has it was whole when its process was killed. As nothing is flushed to the disk, a part that is taken up again is checked.
+has it was whole when its process was killed. Nothing is flushed to the disk: a part that is taken up again is checked.
 """
 
 from __future__ import annotations
