@@ -18,6 +18,10 @@ from tfrecords.schema import Record
 SOURCES = {
     "plasticc": "data_tools.plasticc:PlasticcSource",
     "records": "data_tools.records:RecordSource",
+    "asas": "data_tools.asas:AsasSource",
+    "lamost": "data_tools.lamost:LamostSource",
+    "psm": "data_tools.psm:PsmSource",
+    "spectra": "data_tools.spectra:SpectraSource",
 }
 
 

@@ -79,6 +79,8 @@ def read_fluxes(path: Path, template: Template, data: bytes) -> tuple[np.ndarray
     """
     epochs = len(template.ages)
     try:
+        if not data.endswith(b"\n"):
+            raise DataError("cut short: the last line has no end")
         rows = number_rows(data, range(epochs + 1), header_lines=template.first_bin_line)
         if len(rows) != template.bins:
             raise DataError(f"the header says {template.bins} bins. Received: {len(rows)}")
@@ -104,9 +106,7 @@ def _head(lines: list[str]) -> Template:
         raise ValueError(f"the first line ends with the type and its two numbers. Received: {lines[0][:100]!r}")
     ages = lines[knots + 2].split()
     if len(ages) != epochs + 1 or int(ages[0]) not in _AGE_KINDS:
-        raise ValueError(
-            f"line {knots + 3} has the kind of age and {epochs} ages. Received: {lines[knots + 2][:99]!r}"
-        )
+        raise ValueError(f"line {knots + 3} has the kind of age and {epochs} ages. Received: {lines[knots + 2][:99]!r}")
     values = tuple(float(age) for age in ages[1:])
     delta_m15 = float(words[6])
     if not np.isfinite([*values, delta_m15]).all() or max(map(abs, (*values, delta_m15))) > 1e5:
