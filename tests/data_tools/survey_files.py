@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import io
 import tarfile
@@ -60,6 +61,14 @@ def lamost_values(number: int, count: int = 60) -> tuple[np.ndarray, np.ndarray]
 
 def write_lamost(path: Path, number: int = 0, layout: str = "image", **header) -> Path:
     """Write one spectrum in the layout ``image`` or ``table``; a name that ends in .gz is gzipped."""
+    data = _lamost_bytes(number, layout, tuple((LAMOST_HEADER | header).items()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(data, mtime=0) if path.name.endswith(".gz") else data)
+    return path
+
+
+@functools.cache
+def _lamost_bytes(number: int, layout: str, header: tuple[tuple[str, object], ...]) -> bytes:
     from astropy.io import fits
 
     flux, ivar = lamost_values(number)
@@ -76,14 +85,11 @@ def write_lamost(path: Path, number: int = 0, layout: str = "image", **header) -
             for name, values in (("FLUX", flux), ("IVAR", ivar), ("WAVELENGTH", wavelength))
         ]
         units.append(fits.BinTableHDU.from_columns(columns))
-    for key, value in (LAMOST_HEADER | header).items():
+    for key, value in header:
         primary.header[key] = value
     buffer = io.BytesIO()
     fits.HDUList(units).writeto(buffer)
-    data = buffer.getvalue()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(data, mtime=0) if path.name.endswith(".gz") else data)
-    return path
+    return buffer.getvalue()
 
 
 def lnw_text(name: str = "sn1999xx", kind: str = "Ia-norm", numbers: str = "1  2", ages=(-3.0, 10.5), bins=16) -> str:
