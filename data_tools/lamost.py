@@ -28,21 +28,22 @@ SURVEY = "lamost"
 FLUX_UNIT = "relative, per angstrom (spectra only)"
 _PIPELINE = "found by the survey's pipeline from this spectrum; where labels come from it too, it tells the class"
 _MISSING = (-9999.0,)
+# Codes: class 0 STAR, 1 GALAXY, 2 QSO; subclass 10 a spectral type, O0 = 0, G2 = 42, M9 = 69; others missing.
 STATIC_COLUMNS = {
     "ra": StaticColumn("ra", "deg"),
     "dec": StaticColumn("dec", "deg"),
     **{name: StaticColumn(name, "", _MISSING) for name in ("snru", "snrg", "snrr", "snri", "snrz")},
     "z": StaticColumn("z", "", _MISSING, _PIPELINE),
     "z_err": StaticColumn("z_err", "", _MISSING, _PIPELINE),
-    "class": StaticColumn("class", "0 STAR, 1 GALAXY, 2 QSO", (), _PIPELINE),
-    "subclass": StaticColumn("subclass", "10 a spectral type, O0 = 0", (), _PIPELINE),
+    "class": StaticColumn("class", "code", (), _PIPELINE),
+    "subclass": StaticColumn("subclass", "code", (), _PIPELINE),
 }
 # Names that releases have used for one keyword.
 _KEYWORDS = {"snru": ("SNRU", "SN_U"), "snrg": ("SNRG", "SN_G"), "snrr": ("SNRR", "SN_R"), "snri": ("SNRI", "SN_I"),
              "snrz": ("SNRZ", "SN_Z")}  # fmt: skip
 CLASSES = ("STAR", "GALAXY", "QSO")
 _TYPES = "OBAFGKM"
-_SPECTRAL_TYPE = re.compile(rf"([d]?)([{_TYPES}])(\d)")
+_SPECTRAL_TYPE = re.compile(rf"([dg]?)([{_TYPES}])(\d)")
 _ID_COLUMNS = ("spec_filename", "filename", "file", "object_id", "obsid")
 _CLASS_COLUMNS = ("class", "target", "label", "variable_type")
 _FILES_A_PIECE = 500
