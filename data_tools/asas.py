@@ -143,7 +143,9 @@ class AsasSource(PiecewiseSource):
             elif entry.problem:
                 yield Outcome(entry.object_id, None, entry.problem, row, entry.quarantined)
             else:
-                data = next(data for position, data in members if position == entry.position)
+                data = next((data for position, data in members if position == entry.position), None)
+                if data is None:
+                    raise DataError(f"{path.name}: has changed since it was listed. Received: no {entry.object_id}")
                 yield self._outcome(entry, data, row, path.name)
 
     def _outcome(self, entry: _Entry, data: bytes, row: int, archive: str) -> Outcome:

@@ -171,4 +171,5 @@ def _spectrum(flux: np.ndarray, ivar: np.ndarray, wavelength: np.ndarray) -> Spe
         raise DataError("wavelength is positive and increases. Received: values that do not")
     if (ivar < 0).any():
         raise DataError(f"inverse variance is not negative. Received: {np.nanmin(ivar):g}")
-    return Spectrum(wavelength, flux, ivar)
+    with np.errstate(invalid="ignore"):
+        return Spectrum(wavelength, flux, ivar)

@@ -122,10 +122,10 @@ class PsmSource(PiecewiseSource):
         self.options = {
             "files": [path.name for path in tables.values()],
             "static_columns": list(names),
-            "file": file,
+            "file": Path(file).name if Path(file).is_absolute() else file,
             "v_zip": "" if self._archive is None else self._archive.name,
             "v_prefix": v_prefix,
-            "lamost_spec_dir": lamost_spec_dir,
+            "lamost_spec_dir": Path(lamost_spec_dir).name if Path(lamost_spec_dir).is_absolute() else lamost_spec_dir,
             "subset": subset,
             "subset_seed": subset_seed,
         }
@@ -157,7 +157,7 @@ class PsmSource(PiecewiseSource):
         return np.array([entry.star.partition for entry in self._entries], dtype=object)
 
     def missing(self) -> dict[str, int]:
-        """Count the stars (of the subset) that lack a part: ``light curve``, ``spectrum``, ``both``."""
+        """Count the stars (of the subset) for whose part there is no file: ``light curve``, ``spectrum``, ``both``."""
         used = [entry for entry in self._entries if entry.chosen and not entry.star.problem]
         return {
             "light curve": sum(entry.place is None and bool(entry.spectrum) for entry in used),

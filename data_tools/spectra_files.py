@@ -85,7 +85,7 @@ def read_fluxes(path: Path, template: Template, data: bytes) -> tuple[np.ndarray
         if len(rows) != template.bins:
             raise DataError(f"the header says {template.bins} bins. Received: {len(rows)}")
         wavelength, flux = rows[:, 0], rows[:, 1:]
-        if not (np.diff(wavelength.astype("<f4")) > 0).all() or not wavelength[0] > 0 or infinite_in_f4(wavelength):
+        if infinite_in_f4(wavelength) or not (np.diff(wavelength.astype("<f4")) > 0).all() or not wavelength[0] > 0:
             raise DataError("wavelength is positive and increases. Received: values that do not")
         if infinite_in_f4(flux):
             raise DataError("flux is finite or NaN. Received: an infinite value")

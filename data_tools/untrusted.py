@@ -123,9 +123,13 @@ def tar_members(path: Path, limit: int, total: int) -> Iterator[Member]:
                 yield Member(long_name or _name(header), size, data)
             if kind not in b"LxgK":
                 long_name = ""
-        # Reading on to the end makes gzip compare its checksum.
-        while used <= total and (rest := stream.read(_SKIPPED_AT_ONCE)):
+        # Reading on to the end makes gzip compare its checksum; a header overwritten by zeros is no end.
+        while rest := stream.read(_SKIPPED_AT_ONCE):
             used += len(rest)
+            if rest.count(0) < len(rest):
+                raise DataError(f"{path.name}: only zeros follow the end of an archive. Received: other bytes")
+            if used > total:
+                raise DataError(f"{path.name}: holds at most {total} bytes, after decompression. Received: more")
 
 
 def _read(stream: BinaryIO, size: int, path: Path) -> bytes:
@@ -208,5 +212,6 @@ def number_rows(data: bytes, columns: Sequence[int], delimiter: str | None = Non
 
 def infinite_in_f4(values: np.ndarray) -> bool:
     """Say whether a value is infinite, or would be as float32."""
-    with np.errstate(over="ignore"):
+    # Invalid: a NaN whose bits say "signalling".
+    with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isinf(np.asarray(values, "f8").astype("<f4")).any())
