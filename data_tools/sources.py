@@ -19,6 +19,10 @@ SOURCES = {
     "plasticc": "data_tools.plasticc:PlasticcSource",
     "snana": "data_tools.snana:SnanaSource",
     "records": "data_tools.records:RecordSource",
+    "asas": "data_tools.asas:AsasSource",
+    "lamost": "data_tools.lamost:LamostSource",
+    "psm": "data_tools.psm:PsmSource",
+    "spectra": "data_tools.spectra:SpectraSource",
 }
 
 

@@ -72,7 +72,11 @@ def _probe(folder, command, *arguments):
 
 def test_the_commands_are_found():
     assert set(COMMANDS) >= {
+        "data_tools.asas",
+        "data_tools.lamost",
         "data_tools.plasticc",
+        "data_tools.psm",
+        "data_tools.spectra",
         "tfrecords.check",
         "tfrecords.show",
         "zoo.convert",
@@ -157,7 +161,11 @@ USAGE = {
         ["none.json"],
     ),
     "records: truth": (
+        "data_tools.asas",
+        "data_tools.lamost",
         "data_tools.plasticc",
+        "data_tools.psm",
+        "data_tools.spectra",
         ["m.csv", "l.csv", "--out", "o", "--static-columns", "true_z"],
         ["true_z", "truth"],
     ),

@@ -15,7 +15,7 @@ from tfrecords.errors import UsageError
 from tfrecords.info import DatasetInfo
 from tfrecords.reader import RecordDirectory
 from tfrecords.sample import sample_path
-from tfrecords.schema import FLAG_DETECTED, FLAG_SATURATED, FLAG_TRIGGER, FLAG_UNKNOWN, Record
+from tfrecords.schema import FLAG_DETECTED, FLAG_SATURATED, FLAG_TRIGGER, FLAG_UNKNOWN, Record, Spectrum
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,8 +45,7 @@ def describe(record: Record, info: DatasetInfo) -> list[tuple[str, str]]:
         text = f"{value[0]:.10g}" if len(value) == 1 else f"{len(value)} values"
         lines.append((f"target {name}", text))
     if record.spectrum is not None:
-        low, high = record.spectrum.wavelength[[0, -1]]
-        lines.append(("spectrum", f"{len(record.spectrum.flux)} values, {low:g} to {high:g} angstrom"))
+        lines.append(("spectrum", _describe_spectrum(record.spectrum)))
     if record.stamps is not None:
         lines.append(("stamps", " x ".join(map(str, record.stamps.images.shape)) + " (alert, y, x, channel)"))
     if record.lc is None:
@@ -57,6 +56,17 @@ def describe(record: Record, info: DatasetInfo) -> list[tuple[str, str]]:
     else:
         lines.append(("light curve", "no rows"))
     return lines
+
+
+def _describe_spectrum(spectrum: Spectrum) -> str:
+    if not len(spectrum.flux):
+        return "no values"
+    low, high = spectrum.wavelength[[0, -1]]
+    text = f"{len(spectrum.flux)} values, {low:g} to {high:g} angstrom"
+    missing, unobserved = int(np.isnan(spectrum.flux).sum()), int((spectrum.ivar == 0).sum())
+    text += f", {missing} missing" if missing else ""
+    text += f", {unobserved} with no weight (ivar 0)" if unobserved else ""
+    return text + (", errors unknown" if np.isnan(spectrum.ivar).any() else "")
 
 
 def band_rows(record: Record, info: DatasetInfo) -> list[tuple[str, ...]]:
@@ -72,24 +82,36 @@ def band_rows(record: Record, info: DatasetInfo) -> list[tuple[str, ...]]:
 
 
 def plot(record: Record, info: DatasetInfo) -> Figure:
-    """Plot the light curve, one panel a band.
+    """Plot the light curve, one panel a band, and the spectrum in a panel below.
 
-    Detections are filled, other points hollow; the trigger is a star, a saturated point a cross.
+    Detections are filled, other points hollow; the trigger is a star, a saturated point a cross. The spectrum's grey
+    area is one standard deviation, where it is known.
 
     Raises
     ------
     UsageError
-        If the object has no light curve.
+        If the object has neither.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    if record.lc is None or not len(record.lc):
-        raise UsageError(f"object {record.object_id!r} has no light curve to plot")
-    numbers = np.unique(record.lc.band)
-    figure = Figure(figsize=(9, 1.2 + 1.5 * len(numbers)), layout="constrained")
+    if not has_plot(record):
+        raise UsageError(f"object {record.object_id!r} has no light curve or spectrum to plot")
+    numbers = np.unique(record.lc.band) if record.lc is not None else np.zeros(0, int)
+    has_spectrum = record.spectrum is not None and len(record.spectrum.flux) > 0
+    panels = len(numbers) + 2 * has_spectrum
+    figure = Figure(figsize=(9, 1.2 + 1.5 * panels), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(numbers), 1, sharex=True, squeeze=False)[:, 0]
+    title = " ".join(value for _, value in describe(record, info)[1:3]) + f"  {record.object_id}"
+    if not len(numbers):
+        _plot_spectrum(figure.subplots(), record.spectrum)
+        figure.suptitle(title, x=0.3)
+        return figure
+    part = figure
+    if has_spectrum:
+        part, below = figure.subfigures(2, 1, height_ratios=(1.2 + 1.5 * len(numbers), 3))
+        _plot_spectrum(below.subplots(), record.spectrum)
+    axes = part.subplots(len(numbers), 1, sharex=True, squeeze=False)[:, 0]
     for axis, number in zip(axes, numbers, strict=True):
         _plot_band(axis, record, int(number), _COLORS[number % len(_COLORS)])
         axis.set_ylabel(info.bands[number].name)
@@ -98,11 +120,34 @@ def plot(record: Record, info: DatasetInfo) -> Figure:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     labels = list(handles)
-    figure.legend([handles[label] for label in labels], labels, loc="outside upper right", ncols=4, fontsize=8)
+    part.legend([handles[label] for label in labels], labels, loc="outside upper right", ncols=4, fontsize=8)
     axes[-1].set_xlabel("MJD (days)")
-    figure.supylabel(f"flux ({info.flux_unit})", fontsize=9)
-    figure.suptitle(" ".join(value for _, value in describe(record, info)[1:3]) + f"  {record.object_id}", x=0.3)
+    part.supylabel(f"flux ({info.flux_unit})", fontsize=9)
+    part.suptitle(title, x=0.3)
     return figure
+
+
+def has_plot(record: Record) -> bool:
+    """Say whether a record has a light curve or a spectrum with values."""
+    rows = 0 if record.lc is None else len(record.lc)
+    return rows > 0 or (record.spectrum is not None and len(record.spectrum.flux) > 0)
+
+
+def _plot_spectrum(axis, spectrum: Spectrum) -> None:
+    wavelength, flux = spectrum.wavelength.astype("f8"), spectrum.flux.astype("f8")
+    with np.errstate(divide="ignore", over="ignore"):
+        error = 1 / np.sqrt(spectrum.ivar.astype("f8"))
+    known = np.isfinite(error) & np.isfinite(flux)
+    if known.any():
+        error = np.where(known, error, np.nan)
+        axis.fill_between(wavelength, flux - error, flux + error, color="0.85", lw=0, label="one standard deviation")
+        # A single pixel of small weight would set the range.
+        low, high = np.nanpercentile(flux[known], [0.5, 99.5])
+        margin = 0.3 * (high - low) or 1.0
+        axis.set_ylim(low - margin, high + margin)
+    axis.plot(wavelength, flux, color="black", lw=0.7)
+    axis.set_xlabel("wavelength (angstrom)")
+    axis.set_ylabel("flux of the spectrum")
 
 
 def _plot_band(axis, record: Record, number: int, color: str) -> None:
@@ -142,12 +187,14 @@ def main(argv: Sequence[str]) -> None:
     index = directory.find(arguments.object)
     record = directory.record(index)
     _print(record, directory, index)
-    if record.lc is not None and len(record.lc):
+    if has_plot(record):
         path = arguments.plot or Path(re.sub(r"[^\w.+-]", "_", record.object_id) + ".png")
         plot(record, directory.info).savefig(path, dpi=120)
         print(f"plot: {path}")
     elif arguments.plot is not None:
-        raise UsageError(f"object {record.object_id!r} has no light curve to plot. Received: --plot {arguments.plot}")
+        raise UsageError(
+            f"object {record.object_id!r} has no light curve or spectrum to plot. Received: --plot {arguments.plot}"
+        )
 
 
 def _print(record: Record, directory: RecordDirectory, index: int) -> None:
