@@ -13,7 +13,7 @@ from data_tools.label_table import number_in, read_text_table
 from data_tools.tables import require_columns
 from tfrecords.errors import DataError, UsageError
 from tfrecords.info import NativeClass, StaticColumn
-from tfrecords.writer import stable_hash
+from tfrecords.layout import stable_hash
 
 # Names in the files, and those of the partitions.
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
