@@ -118,6 +118,7 @@ class SnanaSource(PiecewiseSource):
             if len(ids):
                 reader = PairReader(self._survey, self.static_columns, head, piece.details.phot, ids, classes)
                 yield from reader.outcomes(piece.rows.start, chosen)
+                yield from reader.left_over()
             return
         for position, files in enumerate(piece.details):
             row = piece.rows.start + position

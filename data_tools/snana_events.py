@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from data_tools.fits_table import Table, read_table
-from data_tools.snana_files import SEPARATOR_MJD, row_ranges
+from data_tools.snana_files import SEPARATOR_MJD, row_ranges, unclaimed_rows
 from data_tools.snana_survey import Survey
 from data_tools.snana_text import read_text
 from data_tools.sources import Outcome
@@ -74,6 +74,13 @@ class PairReader:
         good[self._time == SEPARATOR_MJD] = True
         bad = np.append(0, np.cumsum(~good))
         self._suspect = (bad[self._stop] > bad[self._start]) | np.isinf(self._static).any(axis=1)
+
+    def left_over(self) -> Iterator[Outcome]:
+        """Give an outcome for rows that belong to no event: HEAD lacks events that PHOT has."""
+        count = unclaimed_rows(self._start, self._stop, self._time)
+        if count:
+            reason = f"{count} rows belong to no event of the HEAD file"
+            yield Outcome(f"{self.name} (rows)", None, f"{self.name}: {reason}", quarantined=True)
 
     def outcomes(self, first: int, chosen: np.ndarray | None) -> Iterator[Outcome]:
         """Give an outcome an event; `first` is the row of the first one in the source's list."""

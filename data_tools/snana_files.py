@@ -182,3 +182,8 @@ def row_ranges(head: Table, phot_mjd: np.ndarray, ids: Sequence[str], where: str
         f"({count[event]} observations), between separators. Received: pointers that do not fit "
         f"({int((~good).sum())} of {len(count)} events), and {len(ends)} segments between separators"
     )
+
+
+def unclaimed_rows(start: np.ndarray, stop: np.ndarray, phot_mjd: np.ndarray) -> int:
+    """Count the rows of a PHOT table that are neither an event's nor separators."""
+    return len(phot_mjd) - int((stop - start).sum()) - int((phot_mjd == SEPARATOR_MJD).sum())

@@ -229,8 +229,8 @@ def test_sources_are_found_by_their_files(pair, tiny):
 def test_source_errors(tmp_path, pair):
     with pytest.raises(UsageError, match=r"no data source recognises.*plasticc, "):
         open_source([tmp_path])
-    with pytest.raises(UsageError, match="data sources are plasticc, records"):
-        open_source([tmp_path], name="ztf")
+    with pytest.raises(UsageError, match="data sources are plasticc, "):
+        open_source([tmp_path], name="nothing")
     with pytest.raises(UsageError, match="static columns are"):
         open_source([pair.convert()], static_columns=["nothing"])
 

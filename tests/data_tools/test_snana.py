@@ -78,6 +78,17 @@ def test_pointers_and_separators_that_do_not_fit_refuse_the_pair(tmp_path):
     assert "(3 of 4 events), and 5 segments between separators" in outcomes["21003"].reason
 
 
+def test_rows_of_no_event_are_not_lost_in_silence(tmp_path):
+    pair = SnanaPair(events=3)
+    pair.write(tmp_path, suffix=".FITS")
+    head = tmp_path / "X-0001_HEAD.FITS"
+    content = head.read_bytes()
+    head.write_bytes(content.replace(b"NAXIS2  =                    3", b"NAXIS2  =                    2"))
+    *events, rest = SnanaSource([tmp_path]).objects()
+    assert [event.record is not None for event in events] == [True, True]
+    assert rest.quarantined and "7 rows belong to no event" in rest.reason
+
+
 def test_an_object_or_a_file_is_refused_and_the_rest_goes_on(tmp_path, capsys):
     folder = tmp_path / "sets"
     for number in range(3):
