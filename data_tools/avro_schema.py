@@ -95,7 +95,10 @@ def read_bytes(data: bytes, place: int) -> tuple[bytes, int]:
 
 
 def _integer(data: bytes) -> int:
-    return varint(data, 0)[0]
+    if len(data) > 1:
+        return varint(data, 0)[0]
+    value = data[0]
+    return (value >> 1) ^ -(value & 1)
 
 
 class Readers:
@@ -306,7 +309,7 @@ def _array(item: _Type, wanted: bool) -> _Type:
 def _record(fields: list[tuple[str, bool, _Type]]) -> _Type:
     """Read field after field; neighbours with patterns are matched at once, and field by field should that fail."""
     steps: list[tuple[str, bool, Reader]] = [(name, wanted, each.read) for name, wanted, each in fields]
-    runs: list[tuple[Any, list[tuple[str, Callable]], list[tuple[str, bool, Reader]]]] = []
+    runs: list[tuple[Any, tuple[tuple[str, Callable], ...], list[tuple[str, bool, Reader]]]] = []
     start = 0
     while start < len(fields):
         end, strings = start, 0
@@ -319,7 +322,7 @@ def _record(fields: list[tuple[str, bool, _Type]]) -> _Type:
         match = None
         if end > start:
             match = re.compile(b"".join(each.pattern or b"" for _, _, each in run), re.DOTALL).match
-        groups = [(name, convert) for name, _, each in run for convert in each.groups]
+        groups = tuple((name, convert) for name, _, each in run for convert in each.groups)
         runs.append((match, groups, steps[start : start + len(run)]))
         start += len(run)
 
@@ -330,7 +333,7 @@ def _record(fields: list[tuple[str, bool, _Type]]) -> _Type:
             if found is not None:
                 place = found.end()
                 if groups:
-                    for (name, convert), text in zip(groups, found.groups(), strict=True):
+                    for (name, convert), text in zip(groups, found.groups(), strict=False):
                         if text is not None:
                             values[name] = convert(text)
                 continue

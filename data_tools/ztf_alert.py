@@ -23,12 +23,12 @@ from data_tools.ztf_survey import (
 from tfrecords.errors import DataError
 from tfrecords.schema import FLAG_DETECTED, LightCurve, sort_rows
 
-_ROW_FIELDS = ("jd", "fid", "magpsf", "sigmapsf", "isdiffpos")
+_ROW_FIELDS = ("jd", "fid", "magpsf", "sigmapsf")
 WANTS = {
     "objectId": True,
     "candid": True,
     "candidate": dict.fromkeys((*MEASURED, "jd", "candid"), True),
-    "prv_candidates": dict.fromkeys(_ROW_FIELDS, True),
+    "prv_candidates": dict.fromkeys((*_ROW_FIELDS, "isdiffpos"), True),
     **dict.fromkeys(CUTOUTS, {"stampData": True}),
 }
 """The fields of an alert that a record needs."""
@@ -38,6 +38,7 @@ INDEX_WANTS = {"objectId": True, "candid": True, "candidate": {"candid": True, "
 BAD_SHAPE = f"alert dropped: its cutouts are not {SIDE}x{SIDE} pixels (edge of the chip)"
 
 _MJD = 2400000.5
+_LARGEST = float(np.finfo(np.float32).max)
 _SIGNS = {"t": 0.0, "1": 0.0, "f": 1.0, "0": 1.0}
 _FIDS = {1: 0, 2: 1, 3: 2}
 _CHIP_CENTRE = (1536.0, 1540.0)
@@ -128,11 +129,10 @@ def _columns(candidate: Mapping[str, Any], candid: int) -> np.ndarray:
     numbers["isdiffpos"] = _sign(candidate.get("isdiffpos"))
     place = coordinates(numbers["ra"], numbers["dec"])
     derived = (*place, numbers["ncovhist"] - numbers["ndethist"], *split_candid(candid))
-    with np.errstate(over="ignore"):
-        values = np.array([*(numbers[name] for name in MEASURED), *derived]).astype(np.float32)
-    if np.isinf(values).any():
-        raise DataError(f"candidate.{ALERT_NAMES[int(np.argmax(np.isinf(values)))]} is finite. Received: infinity")
-    return values
+    for name, value in numbers.items():
+        if abs(value) > _LARGEST:
+            raise DataError(f"candidate.{name} is finite, as a float32 is. Received: {value}")
+    return np.array([*map(numbers.__getitem__, MEASURED), *derived], np.float32)
 
 
 def _number(name: str, value: Any) -> float:
@@ -193,12 +193,13 @@ def _pad(image: np.ndarray, candidate: Mapping[str, Any]) -> np.ndarray:
 def _detections(fields: Mapping[str, Any], latest: float) -> Iterable[Detection]:
     previous = fields.get("prv_candidates")
     for each in [*(previous if isinstance(previous, list) else []), fields["candidate"]]:
-        values = [each.get(name) for name in _ROW_FIELDS] if isinstance(each, Mapping) else [None]
         # Without a magnitude it is an upper limit, which has no flux with an error.
-        if not all(isinstance(value, int | float) for value in values[:4]) or len(values) != len(_ROW_FIELDS):
+        if not isinstance(each, Mapping) or each.get("magpsf") is None:
             continue
-        jd, fid, mag, error = values[:4]
-        negative = _SIGNS.get(_text(values[4]))
+        jd, fid, mag, error = values = [each.get(name) for name in _ROW_FIELDS]
+        if not all(isinstance(value, int | float) for value in values):
+            continue
+        negative = _SIGNS.get(_text(each.get("isdiffpos")))
         if 2e6 < jd <= latest and fid in _FIDS and 0 < mag < 40 and 0 < error < 10 and negative is not None:
             yield Detection(float(jd), _FIDS[fid], float(np.float32(mag)), float(np.float32(error)), negative)
 

@@ -6,9 +6,8 @@ classifier (Carrasco-Davis et al. 2021, arXiv:2008.03309).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-
-import numpy as np
 
 from tfrecords.errors import UsageError
 from tfrecords.info import Band, StaticColumn
@@ -91,28 +90,26 @@ def join_candid(high: float, middle: float, low: float) -> int:
 
 
 # Rotations from ICRS: galactic coordinates (IAU 1958), mean ecliptic and equinox of J2000.
-_GALACTIC = np.array(
-    [
-        [-0.0548756577126, -0.8734370519556, -0.4838350736167],
-        [0.4941094371927, -0.4448297212233, 0.7469821839867],
-        [-0.8676661375597, -0.1980763372730, 0.4559838136873],
-    ]
+_GALACTIC = (
+    (-0.0548756577126, -0.8734370519556, -0.4838350736167),
+    (0.4941094371927, -0.4448297212233, 0.7469821839867),
+    (-0.8676661375597, -0.1980763372730, 0.4559838136873),
 )
-_ECLIPTIC = np.array(
-    [
-        [1.0, -7.0783689609715561e-08, 8.0562139776131861e-08],
-        [3.2897004077419646e-08, 0.91748212991495837, 0.39777699944404793],
-        [-1.0207044725484355e-07, -0.39777699944404304, 0.91748212991495559],
-    ]
+_ECLIPTIC = (
+    (1.0, -7.0783689609715561e-08, 8.0562139776131861e-08),
+    (3.2897004077419646e-08, 0.91748212991495837, 0.39777699944404793),
+    (-1.0207044725484355e-07, -0.39777699944404304, 0.91748212991495559),
 )
 
 
 def coordinates(ra: float, dec: float) -> tuple[float, float, float, float]:
     """Give ecliptic latitude and longitude, galactic latitude and longitude, all in degrees, of an ICRS position."""
-    ra, dec = np.deg2rad(ra), np.deg2rad(dec)
-    vector = np.array([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+    if not (math.isfinite(ra) and math.isfinite(dec)):
+        return (math.nan,) * 4
+    ra, dec = math.radians(ra), math.radians(dec)
+    vector = (math.cos(dec) * math.cos(ra), math.cos(dec) * math.sin(ra), math.sin(dec))
     found = []
     for matrix in (_ECLIPTIC, _GALACTIC):
-        x, y, z = matrix @ vector
-        found += [np.rad2deg(np.arctan2(z, np.hypot(x, y))), np.rad2deg(np.arctan2(y, x)) % 360]
-    return tuple(map(float, found))
+        x, y, z = (a * vector[0] + b * vector[1] + c * vector[2] for a, b, c in matrix)
+        found += [math.degrees(math.atan2(z, math.hypot(x, y))), math.degrees(math.atan2(y, x)) % 360]
+    return tuple(found)

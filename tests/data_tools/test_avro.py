@@ -46,7 +46,7 @@ def assert_same(mine, judge, wants=WANTS):
 
 
 ALERTS = [make_alert(f"ZTF{n}", n + 1, prv_candidates=[previous(2458999.5), previous(2458990.5, None)])
-          for n in range(12)] + [make_alert("ZTFx" * 100, 99, pdiffimfilename="y" * 300, prv_candidates=None)]  # fmt: skip
+          for n in range(12)] + [make_alert("ZTFx" * 100, 99, pdiffimfilename="y" * 300)]  # fmt: skip
 
 
 @pytest.mark.parametrize("codec", ["null", "deflate", "snappy"])
