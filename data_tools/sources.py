@@ -18,6 +18,7 @@ from tfrecords.schema import Record
 SOURCES = {
     "plasticc": "data_tools.plasticc:PlasticcSource",
     "records": "data_tools.records:RecordSource",
+    "elasticc_alerts": "data_tools.elasticc_alerts:ElasticcAlertSource",
     "ztf": "data_tools.ztf:ZtfSource",
 }
 

@@ -8,16 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from data_tools import avro, tar_stream
+from data_tools import alert_parquet, avro, tar_stream
 from data_tools.avro_schema import Readers, decode
 from data_tools.ztf_alert import INDEX_WANTS, WANTS, identify
 from tfrecords.errors import DataError, UsageError
 
 AVRO, TAR, TAR_GZ, PARQUET = "avro", "tar", "tar.gz", "parquet"
 _SUFFIXES = (".avro", ".tar", ".tar.gz", ".tgz", ".parquet", ".pq")
-_PARQUET_MAGIC = b"PAR1"
 _START = 1 << 16
-_ROW_GROUP_BYTES = 1 << 30
 _PARQUET_ROWS = 64
 
 
@@ -87,7 +85,7 @@ def _kind(path: Path) -> str:
         start, packed = tar_stream.read_start(path, 512)
     except OSError:
         return AVRO
-    if start.startswith(_PARQUET_MAGIC):
+    if start.startswith(alert_parquet.MAGIC):
         return PARQUET
     if tar_stream.is_tar(start) or packed or path.name.lower().endswith(".tar"):
         return TAR_GZ if packed else TAR
@@ -104,10 +102,8 @@ def looks_like_alerts(path: Path) -> bool:
             start = next((start[at:] for at in blocks if start.startswith(avro.MAGIC, at)), b"")
         if start.startswith(avro.MAGIC):
             return b'"cutoutScience"' in start and b'"candidate"' in start
-        if start.startswith(_PARQUET_MAGIC):
-            import pyarrow.parquet
-
-            return {"objectId", "candidate", "cutoutScience"} <= set(pyarrow.parquet.read_schema(path).names)
+        if start.startswith(alert_parquet.MAGIC):
+            return {"objectId", "candidate", "cutoutScience"} <= set(alert_parquet.read_names(path))
     except Exception:  # A file of any other kind, damaged or not, is none.
         return False
     return False
@@ -237,27 +233,7 @@ def _parquet_rows(
     path: Path, wants: Mapping[str, Any], chosen: Mapping[int, Any] | None = None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Go through the rows of a parquet table that has the layout of an alert's record."""
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    first = 0
-    try:
-        with pa.parquet.ParquetFile(path, pre_buffer=False) as table:
-            columns = [name for name in wants if name in table.schema_arrow.names]
-            for group in range(table.num_row_groups):
-                about = table.metadata.row_group(group)
-                rows = range(first, first + about.num_rows)
-                first += about.num_rows
-                if chosen is not None and not any(row in chosen for row in rows):
-                    continue
-                size = about.total_byte_size
-                if size > _ROW_GROUP_BYTES:
-                    raise DataError(f"a row group has at most {_ROW_GROUP_BYTES} bytes. Received: {size}")
-                row = rows.start
-                for batch in table.iter_batches(_PARQUET_ROWS, [group], columns, use_threads=False):
-                    for number in range(batch.num_rows):
-                        if chosen is None or row in chosen:
-                            yield row, batch.slice(number, 1).to_pylist()[0]
-                        row += 1
-    except (pa.ArrowException, OSError, EOFError, OverflowError) as error:
-        raise DataError(f"cannot be read as a parquet table (damaged?): {error!s:.200}") from error
+    for rows, batch in alert_parquet.read_batches(path, list(wants), _PARQUET_ROWS, chosen):
+        for number, row in enumerate(rows):
+            if chosen is None or row in chosen:
+                yield row, batch.slice(number, 1).to_pylist()[0]
