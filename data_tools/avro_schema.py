@@ -7,6 +7,7 @@ The format: Apache Avro specification 1.11, "Binary Encoding".
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import struct
@@ -265,6 +266,7 @@ class _Compiler:
         return _Type(read, size, free, b"(?:" + b"|".join(parts) + b")", groups, strings)
 
 
+@functools.cache
 def _primitive(name: str, wanted: bool) -> _Type:
     if name == "null":
         return _Type(lambda data, place: (None, place), 0, 1, b"")

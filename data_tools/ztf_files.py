@@ -18,6 +18,9 @@ _SUFFIXES = (".avro", ".tar", ".tar.gz", ".tgz", ".parquet", ".pq")
 _START = 1 << 16
 _PARQUET_ROWS = 64
 
+# Made once for each schema in a process.
+_readers, _index_readers = Readers(WANTS), Readers(INDEX_WANTS)
+
 
 class Place(NamedTuple):
     """Where an alert stands: member of the archive or -1, offset of its block (parquet: row), offset in the block."""
@@ -113,16 +116,15 @@ def list_alerts(file: AlertFile) -> tuple[list[Entry], list[Damage]]:
     """List the alerts of a file, and what of it cannot be read; never raises DataError."""
     entries: list[Entry] = []
     damages: list[Damage] = []
-    readers = Readers(INDEX_WANTS)
     try:
         if file.kind == PARQUET:
             for row, fields in _parquet_rows(file.path, INDEX_WANTS):
                 _enter(entries, damages, fields, Place(-1, row, 0), f"{file.name}, row {row + 1}")
         elif file.kind == AVRO:
             with open(file.path, "rb") as stream:
-                _list_stream(stream, readers, -1, file.name, entries, damages)
+                _list_stream(stream, -1, file.name, entries, damages)
         else:
-            _list_archive(file, readers, entries, damages)
+            _list_archive(file, entries, damages)
     except (DataError, OSError) as error:
         damages.append(Damage(file.name if not entries else f"{file.name}, after {len(entries)} alerts", str(error)))
     if not entries and not damages:
@@ -130,23 +132,21 @@ def list_alerts(file: AlertFile) -> tuple[list[Entry], list[Damage]]:
     return entries, damages
 
 
-def _list_archive(file: AlertFile, readers: Readers, entries: list[Entry], damages: list[Damage]) -> None:
+def _list_archive(file: AlertFile, entries: list[Entry], damages: list[Damage]) -> None:
     for number, name, content in tar_stream.members(file.path, file.kind == TAR_GZ):
         label = f"{file.name}, member {number}"
         if content is None:
             damages.append(Damage(label, f"a member has at most {tar_stream.MEMBER_BYTES} bytes. Received: more"))
         elif content.startswith(avro.MAGIC) or name.lower().endswith(".avro"):
             try:
-                _list_stream(io.BytesIO(content), readers, number, label, entries, damages)
+                _list_stream(io.BytesIO(content), number, label, entries, damages)
             except DataError as error:
                 damages.append(Damage(label, str(error)))
 
 
-def _list_stream(
-    stream: BinaryIO, readers: Readers, member: int, label: str, entries: list[Entry], damages: list[Damage]
-) -> None:
+def _list_stream(stream: BinaryIO, member: int, label: str, entries: list[Entry], damages: list[Damage]) -> None:
     header = avro.read_header(stream.read(avro.HEADER_BYTES))
-    reader = readers.of(header.schema)
+    reader = _index_readers.of(header.schema)
     stream.seek(header.size)
     for block, count, content in avro.blocks(stream, header):
         place = 0
@@ -172,9 +172,6 @@ def _enter(entries: list[Entry], damages: list[Damage], fields: Mapping[str, Any
         damages.append(Damage(label, str(error)))
     else:
         entries.append(Entry(object_id, candid, jd, place))
-
-
-_readers = Readers(WANTS)
 
 
 def load_alerts(file: AlertFile, places: Sequence[Place]) -> Iterator[tuple[Place, dict[str, Any]]]:

@@ -72,7 +72,9 @@ def _probe(folder, command, *arguments):
 
 def test_the_commands_are_found():
     assert set(COMMANDS) >= {
+        "data_tools.elasticc_alerts",
         "data_tools.plasticc",
+        "data_tools.ztf",
         "tfrecords.check",
         "tfrecords.show",
         "zoo.convert",
@@ -155,6 +157,12 @@ USAGE = {
         "zoo.convert",
         ["w.npz", "--config", "none.json", *ATAT, "--out", "r"],
         ["none.json"],
+    ),
+    "ztf: group": ("data_tools.ztf", ["a.avro", "--out", "o", "--group", "night"], ["--group", "object", "'night'"]),
+    "elasticc alerts: column": (
+        "data_tools.elasticc_alerts",
+        ["a.parquet", "--out", "o", "--static-columns", "SIM_PEAKMJD"],
+        ["MWEBV", "SIM_PEAKMJD"],
     ),
     "records: truth": (
         "data_tools.plasticc",
