@@ -317,6 +317,22 @@ def test_the_real_alerts_convert_with_a_full_ledger(shared, tmp_path, step):
             assert (record.object_id, names[record.class_id]) in classes
 
 
+def test_pixels_and_features_are_those_of_the_published_classifier(shared):
+    import json
+
+    case = np.load(shared("golden/stamps/stamp_preprocess.npz"), allow_pickle=False)
+    names = json.loads(shared("golden/stamps/stamp_preprocess.json").read_text())["feature_order"]
+    for candid, image, features in zip(case["x/candid"], case["x/raw_image"], case["x/raw_features"], strict=True):
+        path = shared(f"data/ztf_alerts/alerts/{candid}.avro")
+        [record] = records_of(ZtfSource([path]))[0].values()
+        np.testing.assert_array_equal(record.stamps.images[0], image)
+        assert join_candid(*(column(record, f"candid_{part}")[0] for part in ("high", "middle", "low"))) == candid
+        for name, want in zip(names, features, strict=True):
+            # Its ecliptic is another realisation, 0.1 arcsec away.
+            tolerance = {"atol": 5e-5} if name[:4] in ("ecl_", "gal_") else {"rtol": 1e-6}
+            np.testing.assert_allclose(column(record, name), want, err_msg=name, **tolerance)
+
+
 def test_parquet_of_real_alerts_goes_the_same_way(shared):
     source = ZtfSource([shared("data/elasticc_alerts/superluminous_test_alerts.parquet")])
     records, others = records_of(source)
