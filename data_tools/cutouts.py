@@ -9,21 +9,12 @@ from __future__ import annotations
 
 import functools
 import re
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
+from isal import isal_zlib
 
 from tfrecords.errors import DataError
-
-try:
-    from isal import isal_zlib
-except ImportError:
-    inflater = zlib.decompressobj
-    _ERRORS: tuple[type[Exception], ...] = (zlib.error,)
-else:
-    inflater = isal_zlib.decompressobj
-    _ERRORS = (zlib.error, isal_zlib.error)
 
 UNPACKED_BYTES = 1 << 20
 """The most that a cutout may have; one of 63x63 pixels has 20,160 bytes."""
@@ -100,9 +91,9 @@ def decode_cutout(data: bytes) -> np.ndarray:
 def _unzip(data: bytes) -> bytes:
     try:
         # 31: a window of 2^15 bytes, with the gzip header and trailer, whose CRC-32 and size are checked.
-        inflate = inflater(31)
+        inflate = isal_zlib.decompressobj(31)
         raw = inflate.decompress(data, UNPACKED_BYTES + 1)
-    except _ERRORS as error:
+    except isal_zlib.error as error:
         raise DataError(f"the gzip stream of a cutout is damaged: {error}. Received: {len(data)} bytes") from error
     if len(raw) > UNPACKED_BYTES:
         raise DataError(f"a cutout has at most {UNPACKED_BYTES} bytes. Received: a gzip stream of more")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from data_tools.alert_labels import read_labels
 from data_tools.conversion import names_in, parser_of, run_conversion
 from data_tools.elasticc_alerts_files import AlertRows, Entry, find_files, list_alerts, load_alerts
 from data_tools.elasticc_alerts_files import looks_like_alerts as _looks_like_alerts
@@ -27,7 +28,6 @@ from data_tools.elasticc_alerts_survey import (
     ZERO_POINT,
     check_static_columns,
 )
-from data_tools.label_table import read_labels
 from data_tools.sources import Outcome, Piece, PiecewiseSource
 from tfrecords import command
 from tfrecords.errors import DataError, UsageError

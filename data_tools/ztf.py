@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from data_tools.alert_labels import read_labels
 from data_tools.conversion import names_in, parser_of, run_conversion
-from data_tools.label_table import read_labels
 from data_tools.sources import Outcome, Piece, PiecewiseSource
 from data_tools.ztf_alert import Alert, decode_alert, light_curve
 from data_tools.ztf_files import TAR_GZ, AlertFile, Damage, Entry, Place, find_files, list_alerts, load_alerts
