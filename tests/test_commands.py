@@ -77,6 +77,8 @@ def test_the_commands_are_found():
         "data_tools.plasticc",
         "data_tools.psm",
         "data_tools.spectra",
+        "data_tools.elasticc_alerts",
+        "data_tools.ztf",
         "tfrecords.check",
         "tfrecords.show",
         "zoo.convert",
@@ -159,6 +161,12 @@ USAGE = {
         "zoo.convert",
         ["w.npz", "--config", "none.json", *ATAT, "--out", "r"],
         ["none.json"],
+    ),
+    "ztf: group": ("data_tools.ztf", ["a.avro", "--out", "o", "--group", "night"], ["--group", "object", "'night'"]),
+    "elasticc alerts: column": (
+        "data_tools.elasticc_alerts",
+        ["a.parquet", "--out", "o", "--static-columns", "SIM_PEAKMJD"],
+        ["MWEBV", "SIM_PEAKMJD"],
     ),
     "records: truth": (
         "data_tools.asas",
