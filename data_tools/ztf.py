@@ -47,12 +47,16 @@ _PIECE_ALERTS, _PIECE_ALERTS_GZ = 1000, 4000
 
 
 class _Object(NamedTuple):
-    """What reading an object needs: id, class, places by number of the file, or why there is nothing to read."""
+    """What reading an object needs: id, class, places by number of the file, or why there is nothing to read.
+
+    ``name`` is that of the source on the sky, which several alerts may be of.
+    """
 
     object_id: str
     class_id: int
     places: tuple[tuple[int, Place], ...]
     reason: str = ""
+    name: str = ""
 
 
 class ZtfSource(PiecewiseSource):
@@ -147,6 +151,10 @@ class ZtfSource(PiecewiseSource):
     def labels(self) -> tuple[list[str], np.ndarray]:
         """List the objects in the order of their first alerts; what cannot be read is one under its file's name."""
         return [each.object_id for each in self._objects], np.array([each.class_id for each in self._objects], np.int64)
+
+    def groups(self) -> list[str]:
+        """Name the source on the sky of each object: its alerts go to one split even if each has a record of its own."""
+        return [each.name or each.object_id for each in self._objects]
 
     def pieces(self) -> Sequence[Piece]:
         """List the pieces: of about 1,000 alerts, 4,000 in gzipped archives."""
@@ -274,7 +282,7 @@ class ZtfSource(PiecewiseSource):
             places = tuple((number, entry.place) for number, entry in members)
             reason = f"{_CONFLICT}: {', '.join(sorted(names))}" if len(names) > 1 else ""
             class_id = numbers[next(iter(names))] if len(names) == 1 else -1
-            self._objects.append(_Object(object_id, class_id, places, reason))
+            self._objects.append(_Object(object_id, class_id, places, reason, members[0][1].object_id))
         taken = set(groups)
         for _, damage in damages:
             name = damage.name

@@ -169,11 +169,7 @@ USAGE = {
         ["MWEBV", "SIM_PEAKMJD"],
     ),
     "records: truth": (
-        "data_tools.asas",
-        "data_tools.lamost",
         "data_tools.plasticc",
-        "data_tools.psm",
-        "data_tools.spectra",
         ["m.csv", "l.csv", "--out", "o", "--static-columns", "true_z"],
         ["true_z", "truth"],
     ),

@@ -99,6 +99,25 @@ def _psm(folder: Path) -> None:
     Psm(folder).write()
 
 
+def _ztf(folder: Path, kind: str) -> None:
+    from tests.data_tools.survey_files import write_tar
+    from tests.data_tools.ztf_alerts_made import avro_bytes, make_alert
+
+    alerts = [make_alert(f"ZTF18aaaaaa{'abcd'[number]}", 1000 + number, 2459000.5 + number) for number in range(4)]
+    if kind == "tar":
+        members = {f"{number}.avro": avro_bytes(alert, codec="deflate") for number, alert in enumerate(alerts)}
+        write_tar(folder / "night.tar.gz", members)
+    else:
+        (folder / "a.avro").write_bytes(avro_bytes(*alerts[:2], codec=kind))
+        (folder / "b.avro").write_bytes(avro_bytes(*alerts[2:], codec=kind, interval=100))
+
+
+def _elasticc_alerts(folder: Path) -> None:
+    from tests.data_tools.test_elasticc_alerts import alert, write
+
+    write(folder / "a.parquet", *(alert(60000.0 + number, object_id=number) for number in range(4)))
+
+
 KINDS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "snana": ("snana", lambda folder: _snana(folder, ".FITS")),
     "snana_gz": ("snana", lambda folder: _snana(folder, ".FITS.gz")),
@@ -111,6 +130,10 @@ KINDS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "lamost": ("lamost", _lamost),
     "spectra": ("spectra", _spectra),
     "psm": ("psm", _psm),
+    "ztf": ("ztf", lambda folder: _ztf(folder, "null")),
+    "ztf_deflate": ("ztf", lambda folder: _ztf(folder, "deflate")),
+    "ztf_tar": ("ztf", lambda folder: _ztf(folder, "tar")),
+    "elasticc_alerts": ("elasticc_alerts", _elasticc_alerts),
 }
 
 

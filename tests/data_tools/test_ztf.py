@@ -105,7 +105,9 @@ def test_coordinates_are_those_of_astropy():
 
 
 def test_one_record_an_alert(tmp_path):
-    records, others = records_of(ZtfSource([write(tmp_path / "a.avro", A1, A2, A1)], group="alert"))
+    source = ZtfSource([write(tmp_path / "a.avro", A1, A2, A1)], group="alert")
+    assert len(set(source.groups())) == 1
+    records, others = records_of(source)
     assert list(records) == ["1001", "1002"]
     assert {name: each.reason for name, each in others.items()} == {
         "1001/1001 (1)": "alert dropped: it was read before"
