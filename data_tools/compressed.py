@@ -32,7 +32,7 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
         with open(path, "rb") as file:
             size = path.stat().st_size
             if size > limit:
-                raise DataError(f"{path.name}: at most {limit} bytes are read. Received: {size}")
+                raise DataError(f"{path.name}: holds at most {limit} bytes. Received: {size}")
             content = file.read()
     except OSError as error:
         raise DataError(f"{path.name}: cannot be read: {error.strerror or error}") from error
@@ -66,7 +66,7 @@ def gunzip(content: bytes, where: str, limit: int = MAX_BYTES) -> bytes:
                 piece = stream.decompress(left, min(_STEP, most - size + 1))
                 size += len(piece)
                 if size > most:
-                    raise DataError(f"{where}: grows beyond {most} bytes when it is decompressed; refused")
+                    raise DataError(f"{where}: holds at most {most} bytes, after decompression. Received: more")
                 pieces.append(piece)
                 left = stream.unconsumed_tail
                 if not piece and not left and not stream.eof:

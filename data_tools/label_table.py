@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from data_tools.compressed import read_file
 from data_tools.tables import require_columns
-from data_tools.untrusted import open_stream, read_bytes
+from data_tools.untrusted import open_stream
 from tfrecords.errors import DataError, UsageError
 from tfrecords.info import NativeClass
 
@@ -35,7 +36,7 @@ def read_text_table(path: Path, limit: int = LARGEST_TABLE) -> tuple[list[str], 
         If the file is missing, damaged, no text, empty, too large, or a row has more or fewer fields.
     """
     try:
-        text = read_bytes(path, limit).decode("utf-8-sig")
+        text = read_file(path, limit).decode("utf-8-sig")
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path.name}: not a CSV table: {error}") from error

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.untrusted import infinite_in_f4, open_stream, read_bytes
+from data_tools.compressed import read_file
+from data_tools.untrusted import infinite_in_f4, open_stream
 from tfrecords.errors import DataError
 from tfrecords.schema import Spectrum
 
@@ -75,7 +76,7 @@ def read_header(path: Path) -> Mapping[str, Any]:
 
 
 def _checked(path: Path, with_data: bool) -> tuple[Mapping[str, Any], Any]:
-    data = read_bytes(path, LARGEST_FILE)
+    data = read_file(path, LARGEST_FILE)
     try:
         with warnings.catch_warnings():
             # What the library would only warn of (a file cut short, say) is checked here.

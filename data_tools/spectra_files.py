@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.untrusted import infinite_in_f4, number_rows, read_bytes
+from data_tools.compressed import read_file
+from data_tools.untrusted import infinite_in_f4, number_rows
 from tfrecords.errors import DataError
 
 LARGEST_FILE = 16 << 20
@@ -62,7 +63,7 @@ def read_template(path: Path) -> tuple[Template, bytes]:
     DataError
         If the file is damaged, too large, or no such template.
     """
-    data = read_bytes(path, LARGEST_FILE)
+    data = read_file(path, LARGEST_FILE)
     try:
         return _head(data.decode("ascii").splitlines()), data
     except (ValueError, IndexError) as error:

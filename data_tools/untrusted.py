@@ -53,27 +53,6 @@ def open_stream(path: Path) -> Iterator[BinaryIO]:
         raise DataError(f"{path.name}: cannot be read (damaged?): {error}") from error
 
 
-def read_bytes(path: Path, limit: int) -> bytes:
-    """Read a file, plain or gzipped.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-    limit : int
-        Largest size in bytes, after decompression.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, damaged, cut short or larger.
-    """
-    with open_stream(path) as stream:
-        data = stream.read(limit + 1)
-    if len(data) > limit:
-        raise DataError(f"{path.name}: holds at most {limit} bytes, after decompression. Received: more")
-    return data
-
-
 @dataclass(frozen=True)
 class Member:
     """A file in an archive: its name there, its size, and its bytes (None if it is larger than allowed)."""
@@ -130,6 +109,27 @@ def tar_members(path: Path, limit: int, total: int) -> Iterator[Member]:
                 raise DataError(f"{path.name}: only zeros follow the end of an archive. Received: other bytes")
             if used > total:
                 raise DataError(f"{path.name}: holds at most {total} bytes, after decompression. Received: more")
+
+
+def is_tar(start: bytes) -> bool:
+    """Say whether a file that starts so (512 bytes, decompressed) is a tar archive."""
+    try:
+        return len(start) >= _BLOCK and _checked_size(start[:_BLOCK], Path()) >= 0
+    except DataError:
+        return False
+
+
+def read_start(path: Path, size: int) -> tuple[bytes, bool]:
+    """Give the first bytes of a file, decompressed if it is gzipped, and whether it is. Raises OSError."""
+    with open(path, "rb") as file:
+        start = file.read(size)
+    if not start.startswith(_GZIP):
+        return start, False
+    try:
+        with gzip.open(path, "rb") as file:
+            return file.read(size), True
+    except (OSError, EOFError, zlib.error):
+        return b"", True
 
 
 def _read(stream: BinaryIO, size: int, path: Path) -> bytes:

@@ -153,7 +153,7 @@ class ZtfSource(PiecewiseSource):
         return [each.object_id for each in self._objects], np.array([each.class_id for each in self._objects], np.int64)
 
     def groups(self) -> list[str]:
-        """Name the source on the sky of each object: its alerts go to one split even if each has a record of its own."""
+        """Name the source on the sky of each object: its alerts go to one split, with or without a record each."""
         return [each.name or each.object_id for each in self._objects]
 
     def pieces(self) -> Sequence[Piece]:

@@ -8,13 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from data_tools import alert_parquet, avro, tar_stream
+from data_tools import alert_parquet, avro
 from data_tools.avro_schema import Readers, decode
+from data_tools.untrusted import is_tar, read_start, tar_members
 from data_tools.ztf_alert import INDEX_WANTS, WANTS, identify
 from tfrecords.errors import DataError, UsageError
 
 AVRO, TAR, TAR_GZ, PARQUET = "avro", "tar", "tar.gz", "parquet"
 _SUFFIXES = (".avro", ".tar", ".tar.gz", ".tgz", ".parquet", ".pq")
+MEMBER_BYTES = 64 << 20
+# A night has some hundred thousand alerts of about 60 kB.
+ARCHIVE_BYTES = 1 << 40
 _START = 1 << 16
 _PARQUET_ROWS = 64
 
@@ -85,12 +89,12 @@ def find_files(paths: Sequence[Path]) -> list[AlertFile]:
 
 def _kind(path: Path) -> str:
     try:
-        start, packed = tar_stream.read_start(path, 512)
+        start, packed = read_start(path, 512)
     except OSError:
         return AVRO
     if start.startswith(alert_parquet.MAGIC):
         return PARQUET
-    if tar_stream.is_tar(start) or packed or path.name.lower().endswith(".tar"):
+    if is_tar(start) or packed or path.name.lower().endswith(".tar"):
         return TAR_GZ if packed else TAR
     return AVRO
 
@@ -98,8 +102,8 @@ def _kind(path: Path) -> str:
 def looks_like_alerts(path: Path) -> bool:
     """Say whether a file holds ZTF alerts, by its first bytes; never raises."""
     try:
-        start, _ = tar_stream.read_start(path, _START)
-        if tar_stream.is_tar(start):
+        start, _ = read_start(path, _START)
+        if is_tar(start):
             # The first member may be a folder.
             blocks = range(0, min(len(start), 8192), 512)
             start = next((start[at:] for at in blocks if start.startswith(avro.MAGIC, at)), b"")
@@ -133,13 +137,13 @@ def list_alerts(file: AlertFile) -> tuple[list[Entry], list[Damage]]:
 
 
 def _list_archive(file: AlertFile, entries: list[Entry], damages: list[Damage]) -> None:
-    for number, name, content in tar_stream.members(file.path, file.kind == TAR_GZ):
+    for number, member in enumerate(tar_members(file.path, MEMBER_BYTES, ARCHIVE_BYTES)):
         label = f"{file.name}, member {number}"
-        if content is None:
-            damages.append(Damage(label, f"a member has at most {tar_stream.MEMBER_BYTES} bytes. Received: more"))
-        elif content.startswith(avro.MAGIC) or name.lower().endswith(".avro"):
+        if member.data is None:
+            damages.append(Damage(label, f"a member has at most {MEMBER_BYTES} bytes. Received: {member.size}"))
+        elif member.data.startswith(avro.MAGIC) or member.name.lower().endswith(".avro"):
             try:
-                _list_stream(io.BytesIO(content), number, label, entries, damages)
+                _list_stream(io.BytesIO(member.data), number, label, entries, damages)
             except DataError as error:
                 damages.append(Damage(label, str(error)))
 
@@ -205,9 +209,9 @@ def load_alerts(file: AlertFile, places: Sequence[Place]) -> Iterator[tuple[Plac
             return
         groups = {number: list(group) for number, group in itertools.groupby(places, key=lambda place: place.member)}
         last = max(groups)
-        for number, _, content in tar_stream.members(file.path, file.kind == TAR_GZ):
-            if number in groups and content is not None:
-                yield from _load_stream(io.BytesIO(content), groups[number])
+        for number, member in enumerate(tar_members(file.path, MEMBER_BYTES, ARCHIVE_BYTES)):
+            if number in groups and member.data is not None:
+                yield from _load_stream(io.BytesIO(member.data), groups[number])
             if number >= last:
                 return
     except OSError as error:

@@ -13,6 +13,7 @@ import pytest
 
 from data_tools import asas, untrusted
 from data_tools.asas import AsasSource
+from data_tools.compressed import read_file
 from data_tools.sources import SOURCES, open_source, source_class
 from tests.data_tools.survey_files import asas_rows, write_asas, write_tar
 from tfrecords.check import check
@@ -151,7 +152,7 @@ def test_bombs_are_refused_in_bounded_memory(tmp_path):
     with pytest.raises(DataError, match="holds at most"):
         list(untrusted.tar_members(path, 1 << 20, 30 << 20))
     with pytest.raises(DataError, match="holds at most 1000 bytes"):
-        untrusted.read_bytes(path, 1000)
+        read_file(path, 1000)
 
 
 @pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT])
