@@ -73,6 +73,12 @@ class ModelInfo:
         Days at which the features are known.
     nodes : tuple of str
         Nodes of the taxonomy in level order where the loss is hierarchical; empty otherwise.
+    channels : tuple of str
+        Channels of the stamps in order; empty without stamps.
+    stamp_size : int
+        Height and width of the stamps in pixels.
+    alert_columns : tuple of str
+        Names of the columns of an alert in order.
     """
 
     classes: tuple[str, ...] = ()
@@ -81,6 +87,9 @@ class ModelInfo:
     features: tuple[str, ...] = ()
     feature_days: tuple[float, ...] = ()
     nodes: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    stamp_size: int = 0
+    alert_columns: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -90,7 +99,7 @@ class ModelInfo:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelInfo:
         """Build from the lists of a JSON or YAML file."""
-        return cls(**{key: tuple(value) for key, value in values.items()})
+        return cls(**{key: tuple(value) if isinstance(value, list | tuple) else value for key, value in values.items()})
 
 
 @cache

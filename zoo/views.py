@@ -1,6 +1,7 @@
 """The named tensors that models take: one table for pipeline, models, export and tests.
 
-Dimensions: batch, time (packed rows), band, slot (rows of one band), step (of a regular grid), static, feature.
+Dimensions: batch, time (packed rows), band, slot (rows of one band), step (of a regular grid), static, feature;
+frame (alerts of a sequence), pixel, channel, alert_column.
 Values under a False mask are 0. ``zoo/inputs/README.md`` explains every tensor.
 """
 
@@ -37,6 +38,19 @@ VIEWS = {
 }
 """Tensors of the light-curve part of each view: dimensions and dtype."""
 
+STAMPS = {
+    "stamp": {
+        "stamp": (("batch", "pixel", "pixel", "channel"), "float32"),
+        "alert": (("batch", "alert_column"), "float32"),
+    },
+    "stamp_sequence": {
+        "stamps": (("batch", "frame", "pixel", "pixel", "channel"), "float32"),
+        "alerts": (("batch", "frame", "alert_column"), "float32"),
+        "mask": (("batch", "frame"), "bool"),
+    },
+}
+"""Tensors of the stamp part of each view: pixels and columns of an alert as they are, NaN included."""
+
 TABLES = {
     "static": {"static": (("batch", "static"), "float32")},
     "features": {
@@ -49,10 +63,12 @@ TABLES = {
 
 
 def tensors(view: str, parts) -> dict[str, tuple[tuple[str, ...], str]]:
-    """Give the tensors of a view restricted to parts (``light_curve``, ``static``, ``features``, ``target``)."""
+    """Give the tensors of a view restricted to parts (``light_curve``, ``stamps``, ``static`` ...)."""
     table: dict = {}
     if "light_curve" in parts:
         table |= VIEWS[view]
+    if "stamps" in parts:
+        table |= STAMPS[view]
     for part in TABLES:
         if part in parts:
             table |= TABLES[part]
@@ -61,10 +77,19 @@ def tensors(view: str, parts) -> dict[str, tuple[tuple[str, ...], str]]:
 
 def sizes(info: ModelInfo) -> dict[str, int]:
     """Give the dimensions that the data fix."""
-    return {"band": len(info.bands), "static": len(info.static), "feature": len(info.features)}
+    return {
+        "band": len(info.bands),
+        "static": len(info.static),
+        "feature": len(info.features),
+        "channel": len(info.channels),
+        "pixel": info.stamp_size,
+        "alert_column": len(info.alert_columns),
+    }
 
 
-def example(view: str, parts, info: ModelInfo, batch: int = 2, time: int = 1, slot: int = 1, step: int = 2):
+def example(
+    view: str, parts, info: ModelInfo, batch: int = 2, time: int = 1, slot: int = 1, step: int = 2, frame: int = 2
+):
     """Give a batch of empty objects, enough to build a model.
 
     Returns
@@ -72,7 +97,7 @@ def example(view: str, parts, info: ModelInfo, batch: int = 2, time: int = 1, sl
     dict of str to numpy array
         Zeros; the mask is False everywhere.
     """
-    length = {"batch": batch, "time": time, "slot": slot, "step": step, **sizes(info)}
+    length = {"batch": batch, "time": time, "slot": slot, "step": step, "frame": frame, **sizes(info)}
     return {
         name: np.zeros([length[axis] for axis in axes], dtype) for name, (axes, dtype) in tensors(view, parts).items()
     }
