@@ -266,4 +266,4 @@ def derived_names(directory: Path) -> list[str]:
 
 
 def _open(directory: RecordDirectory | str | os.PathLike) -> RecordDirectory:
-    return directory if isinstance(directory, RecordDirectory) else RecordDirectory(directory)
+    return RecordDirectory(directory) if isinstance(directory, (str, os.PathLike)) else directory

@@ -87,8 +87,8 @@ class DatasetWriter:
         Columns of the stamps' metadata.
     source : mapping
         What made the directory: tool and options, plain JSON values, no paths of the machine.
-    shards : int, optional
-        Number of shards of every partition; by default from `expected`.
+    shards : int or mapping of str to int, optional
+        Number of shards of every partition, or by partition; by default from `expected`.
     expected : mapping of str to int
         Records expected by partition; shards then hold about 256 MiB.
     record_bytes : int
@@ -119,7 +119,7 @@ class DatasetWriter:
         stamp_channels: Sequence[str] = (),
         alert_columns: Sequence[StaticColumn] = (),
         source: Mapping[str, Any] | None = None,
-        shards: int | None = None,
+        shards: int | Mapping[str, int] | None = None,
         expected: Mapping[str, int] | None = None,
         record_bytes: int = 4096,
         seed: int = 0,
@@ -151,7 +151,8 @@ class DatasetWriter:
         self._partitions: dict[str, list[_ShardFile]] = {}
         self._temporary = self.path.parent / f".{self.path.name}.partial-{os.getpid()}"
         for number, name in enumerate(partition_names(folds)):
-            wanted = shards or max(1, math.ceil((expected or {}).get(name, 0) * record_bytes / _SHARD_BYTES))
+            fixed = shards.get(name) if isinstance(shards, Mapping) else shards
+            wanted = fixed or max(1, math.ceil((expected or {}).get(name, 0) * record_bytes / _SHARD_BYTES))
             self._partitions[name] = [
                 _ShardFile(self._temporary / shard_name(name, part, wanted), name, number) for part in range(wanted)
             ]
@@ -193,17 +194,46 @@ class DatasetWriter:
         UsageError
             If the partition does not exist.
         """
-        shards = self._partitions.get(partition)
-        if shards is None:
-            raise UsageError(f"partitions are {', '.join(self._partitions)}. Received: {partition!r}")
+        self._shards_of(partition)
         payload = encode(record)
         problems = self._info.problems_of(record)
         if problems:
             raise DataError(f"object {record.object_id!r}: {problems[0]}")
+        self.copy(payload, record.object_id, partition, len(record.lc) if record.lc is not None else 0, record.class_id)
+
+    def copy(
+        self, payload: bytes, object_id: str, partition: str, length: int, class_id: int, shard: int | None = None
+    ) -> None:
+        """Write a record of another directory of the same data set as its bytes are; nothing is checked again.
+
+        Parameters
+        ----------
+        payload : bytes
+            As `tfrecords.schema.encode` gives them.
+        object_id, partition : str
+        length, class_id : int
+            Rows of the light curve, and native class: of the record, for the index.
+        shard : int, optional
+            Number of the shard within its partition; by default by the hash of the id.
+
+        Raises
+        ------
+        DataError
+            If the id was seen before or the disk fails.
+        UsageError
+            If the partition does not exist.
+        """
+        shards = self._shards_of(partition)
+        if shard is None:
+            shard = stable_hash(object_id, self._seed) % len(shards) if len(shards) > 1 else 0
         with _writing(self.path):
-            self._enter("written", record.object_id, partition, "")
-            shard = shards[stable_hash(record.object_id, self._seed) % len(shards) if len(shards) > 1 else 0]
-            shard.append(payload, len(record.lc) if record.lc is not None else 0, record.class_id)
+            self._enter("written", object_id, partition, "")
+            shards[shard].append(payload, length, class_id)
+
+    def _shards_of(self, partition: str) -> list[_ShardFile]:
+        if partition not in self._partitions:
+            raise UsageError(f"partitions are {', '.join(self._partitions)}. Received: {partition!r}")
+        return self._partitions[partition]
 
     def skip(self, object_id: str, reason: str) -> None:
         """Count an object that has nothing to write. Raises DataError if its id was seen before."""
