@@ -19,6 +19,7 @@ INDEX_FILE = "index.npy"
 LEDGER_FILE = "ledger.csv"
 LEDGER_COLUMNS = ("object_id", "outcome", "partition", "reason")
 OUTCOMES = ("written", "skipped", "quarantined")
+_MAX_FOLDS = 253
 # Left out where there are no stamps.
 _STAMP_KEYS = ("stamp_channels", "alert_columns")
 
@@ -258,8 +259,9 @@ class DatasetInfo:
             refuse("schema_version", "is at least 1", self.schema_version)
         if not self.survey:
             refuse("survey", "is not empty", self.survey)
-        if self.folds < 0 or self.folds == 1:
-            refuse("folds", "is 0 or at least 2", self.folds)
+        # The index counts partitions in one byte.
+        if not 0 <= self.folds <= _MAX_FOLDS or self.folds == 1:
+            refuse("folds", f"is 0 or 2 to {_MAX_FOLDS}", self.folds)
         if not math.isfinite(self.zero_point):
             refuse("zero_point", "is finite", self.zero_point)
         for key, names in (

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import mmap
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ from tfrecords.transfer import Carried, Origin, carry_groups, refuse_same, setti
 from tfrecords.writer import DatasetWriter
 
 _SHOWN = 20
+_PLACES = 3
 
 
 @dataclass(frozen=True)
@@ -168,15 +170,16 @@ class _Repair:
     def _enter_ledger(self) -> None:
         """Write what happened to all others: as before, or lost."""
         done = set(self._saved)
+        unnamed: dict[str, list[Loss]] = {}
         for loss in self._losses:
-            object_id = loss.object_id or f"{loss.shard}, byte {loss.offset}"
-            reason = f"lost: {loss.shard}, byte {loss.offset}: {loss.reason}"
-            if object_id not in done:
-                done.add(object_id)
-                self._lose(dataclasses.replace(loss, object_id=object_id, reason=reason))
-        unnamed = {loss.shard.split("-")[0]: loss.shard for loss in self._losses if not loss.object_id}
+            if not loss.object_id:
+                unnamed.setdefault(loss.shard.rsplit("-", 3)[0], []).append(loss)
+            elif loss.object_id not in done:
+                done.add(loss.object_id)
+                self._lose(loss, loss.object_id, f"{_place(loss)}: {loss.reason}")
+        taken: Counter[str] = Counter()
         for row in self._known.ledger:
-            object_id = row["object_id"]
+            object_id, partition = row["object_id"], row["partition"]
             if object_id in done:
                 continue
             done.add(object_id)
@@ -185,13 +188,25 @@ class _Repair:
             elif row["outcome"] == "quarantined":
                 self._writer.quarantine(object_id, row["reason"])
             else:
-                shard = unnamed.get(row["partition"], "")
-                reason = f"lost: a record of {row['partition']}; its shard and byte are not known"
-                self._lose(Loss(object_id, shard, -1, reason))
+                # The object is in one of the places that have no name, but which?
+                places = unnamed.get(partition, [])
+                where = " or ".join(map(_place, places[:_PLACES])) + (" or others" if len(places) > _PLACES else "")
+                shard = places[0].shard if len(places) == 1 else ""
+                reason = where or f"a record of {partition}, in no damaged place that was found"
+                self._lose(Loss(object_id, shard, -1, ""), object_id, reason)
+                taken[partition] += 1
+        for partition, places in unnamed.items():
+            for loss in places[taken[partition] :]:
+                self._lose(loss, _place(loss), f"{_place(loss)}: {loss.reason}")
 
-    def _lose(self, loss: Loss) -> None:
-        self._writer.quarantine(loss.object_id, loss.reason)
+    def _lose(self, loss: Loss, object_id: str, reason: str) -> None:
+        loss = dataclasses.replace(loss, object_id=object_id, reason=f"lost: {reason}")
+        self._writer.quarantine(object_id, loss.reason)
         self._report.lost.append(loss)
+
+
+def _place(loss: Loss) -> str:
+    return f"{loss.shard}, byte {loss.offset}"
 
 
 def _open(path: Path) -> tuple[mmap.mmap | bytes, str]:

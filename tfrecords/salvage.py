@@ -65,8 +65,7 @@ def salvage(buffer: Buffer, rows: np.ndarray | None = None) -> Iterator[Piece]:
             failed = []
         yield Piece(offset, payload, number)
         position = offset + size + OVERHEAD
-    # Bytes behind the last row can be records only if something before has moved them there.
-    if failed:
+    if failed or position < len(buffer):
         yield from _moved(buffer, position, len(buffer), failed)
 
 

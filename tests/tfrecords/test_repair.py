@@ -268,3 +268,65 @@ def test_the_input_stays(hundred, tmp_path):
     for path in copy.rglob("*"):
         if path.is_file():
             assert path.read_bytes() == (hundred / path.relative_to(copy)).read_bytes()
+
+
+def _spoil(path, rng):
+    """Damage a file in one of six ways."""
+    content = bytearray(path.read_bytes())
+    place, size = int(rng.integers(len(content))), int(rng.integers(1, 200))
+    how = rng.integers(6)
+    if how == 0:
+        content[place] ^= 1 << int(rng.integers(8))
+    elif how == 1:
+        del content[place:]
+    elif how == 2:
+        del content[place : place + size]
+    elif how == 3:
+        content[place:place] = rng.bytes(size)
+    elif how == 4:
+        content[place : place + size] = bytes(len(content[place : place + size]))
+    else:
+        path.unlink()
+        return
+    path.write_bytes(content)
+
+
+@pytest.mark.slow
+def test_whatever_is_damaged_the_result_is_whole_and_nobody_is_forgotten(directory, tmp_path):
+    records = RecordDirectory(directory)
+    with DerivedWriter(records, "g", ["a"], [1.0], "1") as writer:
+        for object_id in records.ids(np.arange(60)):
+            writer.append(object_id, np.full((1, 1), int(object_id[3:])))
+    rng = np.random.default_rng(11)
+    saved = carried = 0
+    for _ in range(150):
+        damaged, out = tmp_path / "damaged", tmp_path / "out"
+        for path in (damaged, out):
+            shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(directory, damaged)
+        files = sorted(path for path in damaged.rglob("*") if path.is_file())
+        chosen = [files[number] for number in rng.choice(len(files), rng.integers(1, 4), replace=False)]
+        for path in chosen:
+            _spoil(path, rng)
+        report = repair.repair(damaged, out, template=directory / "dataset_info.json")
+        assert check(out, deep=True).violations == [], chosen
+        saved += report.records
+        if damaged / "ledger.csv" not in chosen:
+            ledger = {row["object_id"] for row in read_ledger(out)}
+            assert ledger >= {"lost", "bad", *(f"obj{number}" for number in range(60))}, chosen
+        if report.derived:
+            carried += 1
+            values = DerivedGroup(out, "g").values(np.arange(report.records)).ravel()
+            assert [f"obj{int(value)}" for value in values] == RecordDirectory(out).ids(np.arange(report.records))
+    assert saved > 120 * 50
+    assert carried > 60
+
+
+@pytest.mark.parametrize("name", ["index.npy", "derived/g/values.npy"])
+def test_a_damaged_header_of_an_array_is_a_note(hundred, tmp_path, name):
+    content = (hundred / name).read_bytes()
+    for place in range(6, 128, 11):
+        (hundred / name).write_bytes(content[:place] + b"(" + content[place + 1 :])
+        report = repair.repair(hundred, tmp_path / "out", overwrite=True)
+        assert report.records == 100
+    assert check(tmp_path / "out", deep=True).violations == []
