@@ -72,8 +72,12 @@ def _probe(folder, command, *arguments):
 
 def test_the_commands_are_found():
     assert set(COMMANDS) >= {
+        "data_tools.partition",
         "data_tools.plasticc",
         "tfrecords.check",
+        "tfrecords.export",
+        "tfrecords.merge",
+        "tfrecords.repair",
         "tfrecords.show",
         "zoo.convert",
         "zoo.evaluate",
@@ -150,6 +154,9 @@ USAGE = {
     "taxonomy: drawing": ("zoo.taxonomy", ["elasticc", "--out", "x.pdf"], [".png", "x.pdf"]),
     "evaluate: days": ("zoo.evaluate", ["RUN", "--days", "1,soon"], ["--days", "'1,soon'"]),
     "evaluate: shares": ("zoo.evaluate", ["RUN", "--fractions", "0.5,2"], ["--fractions", "2.0"]),
+    "merge: one": ("tfrecords.merge", ["x", "--out", "o"], ["at least two", "1"]),
+    "repair: info": ("tfrecords.repair", ["x", "--out", "o", "--info", "none.json"], ["--info", "none.json"]),
+    "partition: nothing": ("data_tools.partition", ["x"], ["--out", "--report"]),
     "parity: folder": ("zoo.parity", ["nowhere"], ["nowhere"]),
     "convert: config": (
         "zoo.convert",
