@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +20,15 @@ from tfrecords.reader import load_index, read_ledger
 from tfrecords.writer import shard_name, stable_hash
 
 _SHARD_NAME = re.compile(r"(test|train|validation|fold\d+)-(\d{5})-of-(\d{5})\.tfrecord")
+
+
+class Line(NamedTuple):
+    """One row of the ledger."""
+
+    object_id: str
+    outcome: str
+    partition: str
+    reason: str
 
 
 @dataclass
@@ -61,7 +72,7 @@ class Inventory:
         The info file itself is in order.
     shards : list of KnownShard
         In the order of the index.
-    ledger : list of dict
+    ledger : list of Line
         Rows of the ledger that can be read.
     notes : list of str
         What is wrong with info file, index and ledger.
@@ -71,7 +82,7 @@ class Inventory:
     info: DatasetInfo
     whole: bool
     shards: list[KnownShard] = field(default_factory=list)
-    ledger: list[dict[str, str]] = field(default_factory=list)
+    ledger: list[Line] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -165,12 +176,14 @@ def _read_ledger(found: Inventory) -> None:
     try:
         for row in read_ledger(found.path):
             if row["object_id"] and row["outcome"] in OUTCOMES and None not in row and None not in row.values():
-                found.ledger.append(row)
+                # Of millions of rows most have the same words but for the id.
+                words = (sys.intern(row[name]) for name in ("outcome", "partition", "reason"))
+                found.ledger.append(Line(row["object_id"], *words))
             else:
                 found.notes.append(f"{found.path / LEDGER_FILE}: a row is damaged. Received: {str(row)[:100]}")
     except (DataError, UnicodeDecodeError, ValueError) as error:
         found.notes.append(f"{found.path / LEDGER_FILE}: {error}")
-    totals = Counter(row["outcome"] for row in found.ledger)
+    totals = Counter(line.outcome for line in found.ledger)
     expected = {name: getattr(found.info.ledger, name) for name in OUTCOMES}
     if found.whole and {name: totals[name] for name in OUTCOMES} != expected:
         found.notes.append(f"{found.path / LEDGER_FILE}: the info file says {expected}. Received: {dict(totals)}")
@@ -212,7 +225,7 @@ def _attach_ids(found: Inventory, counts: list[int | None]) -> None:
     if isinstance(options, dict) and isinstance(options.get("seed"), int):
         seeds.insert(0, options["seed"])
     for partition, size in found.sizes().items():
-        ids = [row["object_id"] for row in found.ledger if (row["outcome"], row["partition"]) == ("written", partition)]
+        ids = [line.object_id for line in found.ledger if (line.outcome, line.partition) == ("written", partition)]
         mine = [number for number, shard in enumerate(found.shards) if shard.partition == partition]
         for seed in seeds:
             dealt: list[list[str]] = [[] for _ in range(size)]

@@ -92,6 +92,7 @@ class _Repair:
         self._known, self._report, self._writer = known, report, writer
         self.rows: dict[str, int] | None = {}
         self._saved: set[str] = set()
+        self._misnamed: set[str] = set()
         self._losses: list[Loss] = []
 
     def run(self, quiet: bool) -> None:
@@ -105,6 +106,7 @@ class _Repair:
         self._report.bytes += len(buffer)
         positions = {object_id: place for place, object_id in enumerate(shard.ids or ())}
         places, ends, failed, saved = [-1], [0], [], 0
+        others: dict[str, str] = {}
         for piece in salvage(buffer, shard.rows):
             record, problem = self._check(piece, trouble)
             if record is None:
@@ -118,18 +120,33 @@ class _Repair:
             place = piece.row if piece.row >= 0 else positions.get(record.object_id, -1)
             if place < 0 and shard.ids is None and not failed:
                 place = saved
+            if piece.row >= 0 and shard.ids is not None and shard.ids[piece.row] != record.object_id:
+                others[shard.ids[piece.row]] = record.object_id
+            if shard.rows is None and place <= places[-1]:
+                # The ledger has another order than the shard: it says nothing of rows.
+                place = -1
             if self.rows is not None and shard.first is not None and place >= 0:
                 self.rows[record.object_id] = shard.first + place
             else:
                 self.rows = None
-            places.append(place)
+            places.append(max(place, places[-1]))
             ends.append(piece.offset + len(piece.payload) + OVERHEAD)
             saved += 1
+        self._compare_names(shard, others, saved)
         self._name_losses(shard, failed, np.array(places), ends)
         missing = len(shard.rows if shard.rows is not None else shard.ids or ()) - saved
         if failed or missing > 0:
             lost = f", {missing} lost" if missing >= 0 else ""
             self._report.damaged[shard.name] = f"{saved} saved{lost}" + (f" ({trouble})" if trouble else "")
+
+    def _compare_names(self, shard: KnownShard, others: dict[str, str], saved: int) -> None:
+        """Deal with ids that the ledger has for saved records of other ids: few are damage, many another order."""
+        if len(others) * 10 > saved:
+            shard.ids = None
+            return
+        for wrong, right in others.items():
+            self._misnamed.add(wrong)
+            self._report.notes.append(f"ledger.csv names object {wrong!r} where {shard.name} holds {right!r}")
 
     def _check(self, piece: Piece, trouble: str) -> tuple[Record | None, str]:
         """Give the record of a piece, or why there is none."""
@@ -169,7 +186,7 @@ class _Repair:
 
     def _enter_ledger(self) -> None:
         """Write what happened to all others: as before, or lost."""
-        done = set(self._saved)
+        done = self._saved | self._misnamed
         unnamed: dict[str, list[Loss]] = {}
         for loss in self._losses:
             if not loss.object_id:
@@ -178,15 +195,14 @@ class _Repair:
                 done.add(loss.object_id)
                 self._lose(loss, loss.object_id, f"{_place(loss)}: {loss.reason}")
         taken: Counter[str] = Counter()
-        for row in self._known.ledger:
-            object_id, partition = row["object_id"], row["partition"]
+        for object_id, outcome, partition, reason in self._known.ledger:
             if object_id in done:
                 continue
             done.add(object_id)
-            if row["outcome"] == "skipped":
-                self._writer.skip(object_id, row["reason"])
-            elif row["outcome"] == "quarantined":
-                self._writer.quarantine(object_id, row["reason"])
+            if outcome == "skipped":
+                self._writer.skip(object_id, reason)
+            elif outcome == "quarantined":
+                self._writer.quarantine(object_id, reason)
             else:
                 # The object is in one of the places that have no name, but which?
                 places = unnamed.get(partition, [])
