@@ -48,7 +48,7 @@ class Partitioning:
         if self.test_per_class is not None and self.test_per_class < 0:
             raise UsageError(f"the number of test objects of a class is not negative. Received: {self.test_per_class}")
 
-    def assign(self, ids: Sequence[str], classes: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
+    def assign(self, ids: Sequence[str], classes: np.ndarray, groups: Sequence[str] | None = None) -> np.ndarray:
         """Assign objects to partitions.
 
         Parameters
@@ -56,9 +56,9 @@ class Partitioning:
         ids : sequence of str
         classes : numpy.ndarray
             int64; unlabelled objects (-1) go to ``test``: nothing can be trained on them.
-        groups : numpy.ndarray, optional
-            int64, one an object: those with the same number stay together. A group counts as its most frequent class,
-            and goes to ``test`` if it has none. Groups of one object each change nothing.
+        groups : sequence of str or int, optional
+            Name or number of each object's group; groups stay together. A group counts as its most frequent class, and
+            goes to ``test`` if it has none. Groups of one object each change nothing.
 
         Returns
         -------
@@ -95,8 +95,8 @@ class Partitioning:
             return min(_share(count, self.validation_fraction, 1), max(0, rest - 1))
         return _share(rest, self.validation_fraction / (1 - self.test_fraction), 1)
 
-    def _assign_groups(self, ids: Sequence[str], classes: np.ndarray, groups: np.ndarray) -> np.ndarray:
-        _, unit = np.unique(groups, return_inverse=True)
+    def _assign_groups(self, ids: Sequence[str], classes: np.ndarray, groups: Sequence[str]) -> np.ndarray:
+        _, unit = np.unique(np.asarray(groups), return_inverse=True)
         sizes = np.bincount(unit)
         # A group is known by its first id, whatever the order of the input.
         first = np.lexsort((np.array(ids, dtype=str), unit))[np.cumsum(sizes) - sizes]

@@ -44,10 +44,10 @@ class KnownShard:
         Its rows of the index, if they can be trusted.
     ids : list of str or None
         Ids of its records in their order, by the ledger, if that can be said.
+    count : int or None
+        Number of its records, by info file, index or ledger.
     first : int or None
         Row of its first record in the index and in derived groups.
-    sha256 : str or None
-        By the info file.
     """
 
     name: str
@@ -55,8 +55,8 @@ class KnownShard:
     number: int
     rows: np.ndarray | None = None
     ids: list[str] | None = None
+    count: int | None = None
     first: int | None = None
-    sha256: str | None = None
 
 
 @dataclass
@@ -111,7 +111,7 @@ def take_inventory(path: Path, template: Path | None = None) -> Inventory:
     if found.whole:
         for shard in found.info.shards:
             known = found.sizes().get(shard.partition, 0)
-            found.shards.append(KnownShard(shard.name, shard.partition, known, sha256=shard.sha256))
+            found.shards.append(KnownShard(shard.name, shard.partition, known))
     else:
         found.shards = _shards_on_disk(path, found.info)
     _read_ledger(found)
@@ -119,9 +119,9 @@ def take_inventory(path: Path, template: Path | None = None) -> Inventory:
     _attach_ids(found, counts)
     first: int | None = 0
     for shard, count in zip(found.shards, counts, strict=True):
-        shard.first = first
         if count is None and shard.ids is not None:
             count = len(shard.ids)
+        shard.first, shard.count = first, count
         first = None if first is None or count is None else first + count
     return found
 

@@ -134,9 +134,9 @@ class _Repair:
             saved += 1
         self._compare_names(shard, others, saved)
         self._name_losses(shard, failed, np.array(places), ends)
-        missing = len(shard.rows if shard.rows is not None else shard.ids or ()) - saved
-        if failed or missing > 0:
-            lost = f", {missing} lost" if missing >= 0 else ""
+        missing = 0 if shard.count is None else shard.count - saved
+        if failed or missing:
+            lost = f", {missing} lost" if missing > 0 else ""
             self._report.damaged[shard.name] = f"{saved} saved{lost}" + (f" ({trouble})" if trouble else "")
 
     def _compare_names(self, shard: KnownShard, others: dict[str, str], saved: int) -> None:
@@ -174,6 +174,9 @@ class _Repair:
                     self._losses.append(Loss(object_id, shard.name, piece.offset, problem))
             return
         if shard.ids is None:
+            if not failed and (shard.count or 0) >= len(ends):
+                # Cut between two records, or away as a whole: only the number of records tells.
+                failed = [(Piece(ends[-1], None), f"{shard.count} records expected, {len(ends) - 1} there")]
             self._losses += [Loss("", shard.name, piece.offset, problem) for piece, problem in failed]
             return
         reasons = {piece.offset: problem for piece, problem in failed}

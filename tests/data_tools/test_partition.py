@@ -187,6 +187,7 @@ def test_groups_are_stratified_and_independent_of_the_order():
     order = rng.permutation(3000)
     again = partitioning.assign([ids[n] for n in order], classes[order], groups[order])
     assert np.array_equal(names[order], again)
+    assert np.array_equal(names, partitioning.assign(ids, classes, [f"g{group}" for group in groups]))
     assert all(len(set(names[groups == group])) == 1 for group in np.unique(groups))
     for native in (1, 2, 3):
         counts = np.array([(names[classes == native] == f"fold{k}").sum() for k in range(5)])

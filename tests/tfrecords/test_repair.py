@@ -351,3 +351,15 @@ def test_a_ledger_with_other_ids_or_another_order(hundred, tmp_path):
     report = _repair(hundred, tmp_path / "three")
     assert [loss.object_id for loss in report.lost] == ["obj50"]
     assert report.derived == []
+
+
+def test_a_cut_between_records_is_noticed_without_index_and_ledger(directory, tmp_path):
+    one, two = sorted(directory.glob("fold*.tfrecord"))[:2]
+    one.write_bytes(one.read_bytes()[: _offsets(one)[-1]])
+    two.unlink()
+    for name in ("ledger.csv", "index.npy"):
+        (directory / name).unlink()
+    report = _repair(directory, tmp_path / "out")
+    assert set(report.damaged) == {one.name, two.name}
+    assert [loss.shard for loss in report.lost] == [one.name, two.name]
+    assert "1 lost" in report.damaged[one.name]
