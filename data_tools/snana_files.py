@@ -84,6 +84,12 @@ def find_files(paths: Sequence[Path]) -> list[Files]:
                 found[each] = Files(_relative(each, base), problem="there is no HEAD file beside it")
             elif each.suffix.lower() in _TEXT and is_text(each):
                 found[each] = Files(_relative(each, base), text=each)
+        # A damaged text file is no longer one by its words, but by its neighbours.
+        kinds = {(each.text.parent, each.text.suffix) for each in found.values() if each.text is not None}
+        for each in listed:
+            if each not in found and (each.parent, each.suffix) in kinds:
+                problem = "no SNANA text, which has SNID and VARLIST, among such files"
+                found[each] = Files(_relative(each, base), problem=problem)
     return sorted(found.values(), key=lambda files: files.name)
 
 

@@ -23,6 +23,8 @@ SOURCES = {
     "lamost": "data_tools.lamost:LamostSource",
     "psm": "data_tools.psm:PsmSource",
     "spectra": "data_tools.spectra:SpectraSource",
+    "elasticc_alerts": "data_tools.elasticc_alerts:ElasticcAlertSource",
+    "ztf": "data_tools.ztf:ZtfSource",
 }
 
 

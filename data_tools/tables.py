@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def read_header(path: Path) -> list[str]:
             return list(pyarrow.parquet.read_schema(path).names)
         with gzip.open(path, "rb") if kind == _GZIP else open(path, "rb") as file:
             line = file.readline(1 << 20).decode("utf-8-sig")
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read (cut short or damaged?): {error}") from error
     names = next(csv.reader(io.StringIO(line)), [])
     if not names:

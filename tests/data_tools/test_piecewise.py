@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -160,3 +161,38 @@ def test_dask_with_a_worker_that_dies(files, tmp_path):
             process.kill()
             process.wait()
     assert content(tmp_path / "out") == content(whole)
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(tmp_path):
+    """Twenty kills of all processes at random moments, each followed by the same command; then the same bytes."""
+    files = tmp_path / "files"
+    for number in range(40):
+        pair = SnanaPair(events=60, seed=number)
+        pair.snid = [f"{number:02d}{each}" for each in pair.snid]
+        pair.types = [11, 12] * 30
+        pair.write(files, f"set{number:02d}")
+    started = time.perf_counter()
+    command = [sys.executable, "-m", "data_tools.snana", str(files), "--workers", "2", "--quiet", "--out"]
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
+    duration = time.perf_counter() - started
+    out, moments = tmp_path / "out", random.Random(3)
+    ended = 0
+    for _ in range(20):
+        process = subprocess.Popen(
+            [*command, str(out), "--overwrite"],
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            process.wait(timeout=moments.uniform(0.3, 1.0) * duration)
+            ended += 1
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    print(f"{20 - ended} of 20 were killed before their end; a whole conversion takes {duration:.1f} s")
+    assert ended < 15
+    subprocess.run([*command, str(out), "--overwrite"], check=True, capture_output=True)
+    assert content(out) == content(tmp_path / "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["files", "out", "whole"]
