@@ -26,12 +26,15 @@ class Partitioning:
     test_fraction, validation_fraction : float
         Of each class; the second one without folds only.
     seed : int
+    test_per_class : int, optional
+        So many objects of each class for the test instead of a fraction; of a small class at most half.
     """
 
     folds: int = 0
     test_fraction: float = 0.2
     validation_fraction: float = 0.1
     seed: int = 0
+    test_per_class: int | None = None
 
     def __post_init__(self) -> None:
         if self.folds < 0 or self.folds == 1:
@@ -42,6 +45,8 @@ class Partitioning:
                 "fractions are not negative and leave something to train on. "
                 f"Received: test {self.test_fraction}, validation {validation}"
             )
+        if self.test_per_class is not None and self.test_per_class < 0:
+            raise UsageError(f"the number of test objects of a class is not negative. Received: {self.test_per_class}")
 
     def assign(self, ids: Sequence[str], classes: np.ndarray, groups: Sequence[str] | None = None) -> np.ndarray:
         """Assign objects to partitions.
@@ -51,8 +56,9 @@ class Partitioning:
         ids : sequence of str
         classes : numpy.ndarray
             int64; unlabelled objects (-1) go to ``test``: nothing can be trained on them.
-        groups : sequence of str, optional
-            Objects of one group end in one partition; a group counts as its first labelled object.
+        groups : sequence of str or int, optional
+            Name or number of each object's group; groups stay together. A group counts as its most frequent class, and
+            goes to ``test`` if it has none. Groups of one object each change nothing.
 
         Returns
         -------
@@ -60,19 +66,13 @@ class Partitioning:
             Names of partitions, one an object.
         """
         if groups is not None:
-            kinds: dict[str, int] = {}
-            for group, native in zip(groups, classes.tolist(), strict=True):
-                if kinds.get(group, -1) == -1:
-                    kinds[group] = native
-            assigned = self.assign(list(kinds), np.array(list(kinds.values()), np.int64))
-            partition_of = dict(zip(kinds, assigned, strict=True))
-            return np.array([partition_of[group] for group in groups], dtype=object)
+            return self._assign_groups(ids, classes, groups)
         names = np.full(len(ids), "test", dtype=object)
         dealt = 0
         for native, members in _ranked(ids, classes, f"{self.seed}:split").items():
             if native == -1:
                 continue
-            tests = _share(len(members), self.test_fraction, 1)
+            tests = self._tests(len(members))
             rest = members[tests:]
             if self.folds:
                 # Dealing goes on where the last class ended, or fold 0 would get one more of every class.
@@ -80,11 +80,70 @@ class Partitioning:
                     names[member] = f"fold{position % self.folds}"
                 dealt += len(rest)
             else:
-                fraction = self.validation_fraction / (1 - self.test_fraction)
-                validations = _share(len(rest), fraction, 1)
+                validations = self._validations(len(members), len(rest))
                 names[rest[:validations]] = "validation"
                 names[rest[validations:]] = "train"
         return names
+
+    def _tests(self, count: int) -> int:
+        if self.test_per_class is None:
+            return _share(count, self.test_fraction, 1)
+        return min(count // 2, self.test_per_class)
+
+    def _validations(self, count: int, rest: int) -> int:
+        if self.test_per_class is not None:
+            return min(_share(count, self.validation_fraction, 1), max(0, rest - 1))
+        return _share(rest, self.validation_fraction / (1 - self.test_fraction), 1)
+
+    def _assign_groups(self, ids: Sequence[str], classes: np.ndarray, groups: Sequence[str]) -> np.ndarray:
+        _, unit = np.unique(np.asarray(groups), return_inverse=True)
+        sizes = np.bincount(unit)
+        # A group is known by its first id, whatever the order of the input.
+        first = np.lexsort((np.array(ids, dtype=str), unit))[np.cumsum(sizes) - sizes]
+        names = np.full(len(sizes), "test", dtype=object)
+        natives = _common_classes(unit, classes, sizes)
+        totals = np.zeros(max(self.folds, 1), np.int64)
+        for native, members in _ranked([ids[place] for place in first], natives, f"{self.seed}:split").items():
+            if native == -1:
+                continue
+            count = int(sizes[members].sum())
+            tests = _fill(sizes[members], self._tests(count))
+            rest = members[~tests]
+            if not self.folds:
+                validations = _fill(sizes[rest], self._validations(count, int(sizes[rest].sum())))
+                names[rest] = np.where(validations, "validation", "train")
+                continue
+            mine = np.zeros(self.folds, np.int64)
+            # Large groups first, as small ones can still level what they leave uneven.
+            for member in rest[np.argsort(-sizes[rest], kind="stable")].tolist():
+                fold = int(np.lexsort((totals, mine))[0])
+                names[member] = f"fold{fold}"
+                mine[fold] += sizes[member]
+                totals[fold] += sizes[member]
+        return names[unit]
+
+
+def _common_classes(unit: np.ndarray, classes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Give the most frequent labelled class of each group, of equally frequent ones the lowest; -1 without."""
+    labelled = classes != -1
+    pairs, counts = np.unique(np.stack([unit[labelled], classes[labelled]]), axis=1, return_counts=True)
+    order = np.lexsort((-pairs[1], counts))
+    found = np.full(len(sizes), -1, np.int64)
+    # Of several values for one place, the last one stays.
+    found[pairs[0][order]] = pairs[1][order]
+    return found
+
+
+def _fill(sizes: np.ndarray, target: int) -> np.ndarray:
+    """Take groups in their order as long as they fit into a number of objects; bool. Leaves at least one group."""
+    taken, total = np.zeros(len(sizes), bool), 0
+    for place, size in enumerate(sizes.tolist()):
+        if total + size <= target:
+            taken[place] = True
+            total += size
+    if target > 0 and not total and len(sizes) > 1:
+        taken[int(np.argmin(sizes))] = True
+    return taken
 
 
 def _share(count: int, fraction: float, least: int) -> int:

@@ -1,4 +1,4 @@
-"""Numeric columns of a table in a file: CSV, gzipped CSV or parquet, told apart by content, read in pieces."""
+"""Columns of a table in a file: CSV, gzipped CSV or parquet, told apart by content, read in pieces."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def read_pieces(path: Path, columns: Mapping[str, type]) -> Iterator[dict[str, n
     Parameters
     ----------
     path : pathlib.Path
-    columns : mapping of str to {int, float}
-        Columns to read. An integer column has no gaps; a gap in a float column is NaN.
+    columns : mapping of str to {int, float, str}
+        Columns to read. An integer or text column has no gaps; a gap in a float column is NaN.
 
     Yields
     ------
     dict of str to numpy.ndarray
-        int64 or f8, one array a column, all of one length.
+        int64, f8 or objects (text), one array a column, all of one length.
 
     Raises
     ------
@@ -76,7 +76,8 @@ def read_pieces(path: Path, columns: Mapping[str, type]) -> Iterator[dict[str, n
 
     header = read_header(path)
     require_columns(path, header, list(columns))
-    kinds = {name: pa.int64() if kind is int else pa.float64() for name, kind in columns.items()}
+    types = {int: pa.int64(), float: pa.float64(), str: pa.string()}
+    kinds = {name: types[kind] for name, kind in columns.items()}
     first = 0
     try:
         for batch in _batches(path, header, kinds):
@@ -85,7 +86,7 @@ def read_pieces(path: Path, columns: Mapping[str, type]) -> Iterator[dict[str, n
                 column = batch.column(name)
                 if column.type != kind:
                     column = column.cast(kind)
-                if pa.types.is_integer(kind) and column.null_count:
+                if not pa.types.is_floating(kind) and column.null_count:
                     row = first + int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
                     raise DataError(f"{path}: column {name!r} has no gaps. Received: nothing in data row {row + 1}")
                 piece[name] = column.to_numpy(zero_copy_only=False)

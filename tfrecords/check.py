@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ class Report:
     records: int = 0
     bytes: int = 0
     violations: list[Violation] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 def check(path: Path, deep: bool = False, quiet: bool = True) -> Report:
@@ -52,7 +54,8 @@ def check(path: Path, deep: bool = False, quiet: bool = True) -> Report:
     path : pathlib.Path
     deep : bool
         False: info file, sizes and counts of shards, index and ledger. True: every checksum, every record against
-        the schema and the info file, ids, order of rows, the index against the shards, and derived groups as well.
+        the schema and the info file (light curves, spectra, stamps, targets), ids, order of rows, the index against
+        the shards, and derived groups as well.
     quiet : bool
         No progress bar.
 
@@ -61,12 +64,19 @@ def check(path: Path, deep: bool = False, quiet: bool = True) -> Report:
     Report
         Without violations if all is well.
     """
+    start = time.perf_counter()
     report = Report(str(path), deep)
+    _check(path, report, quiet)
+    report.seconds = time.perf_counter() - start
+    return report
+
+
+def _check(path: Path, report: Report, quiet: bool) -> None:
     try:
         info = DatasetInfo.load(path)
     except DataError as error:
         report.violations.append(Violation(INFO_FILE, -1, "", str(error)))
-        return report
+        return
     report.records, report.bytes = info.count, sum(shard.bytes for shard in info.shards)
     problems = reader.size_problems(path, info)
     index = None
@@ -78,12 +88,11 @@ def check(path: Path, deep: bool = False, quiet: bool = True) -> Report:
     report.violations += [Violation(file or INDEX_FILE, -1, "", message) for file, message in problems]
     report.violations += _check_ledger(path, info)
     # Without shards and an index that agree, each record would only repeat the same complaint.
-    if deep and not problems:
+    if report.deep and not problems:
         digests = reader.digest_problems(path, info)
         report.violations += [Violation(file, -1, "", message) for file, message in digests]
         report.violations += _check_records(path, info, index, quiet)
         report.violations += _check_derived(path)
-    return report
 
 
 def _check_ledger(path: Path, info: DatasetInfo) -> list[Violation]:
@@ -173,7 +182,8 @@ def main(argv: Sequence[str]) -> int:
     if len(report.violations) > _SHOWN:
         print(f"... and {len(report.violations) - _SHOWN} more (--json lists all)")
     verdict = f"{len(report.violations)} violations" if report.violations else "no violation"
-    how = "every record read" if report.deep else "sizes and counts"
+    speed = f"{report.bytes / 1e6 / max(report.seconds, 1e-9):.0f} MB/s"
+    how = f"every record read ({speed})" if report.deep else "sizes and counts"
     print(f"{report.path}: {report.records} records, {report.bytes / 1e6:.1f} MB, {how}: {verdict}")
     return int(bool(report.violations))
 

@@ -21,7 +21,7 @@ from typing import Any, Self
 import numpy as np
 
 from tfrecords.errors import DataError, UsageError
-from tfrecords.reader import RecordDirectory
+from tfrecords.reader import NOT_AN_ARRAY, RecordDirectory
 
 _INFO, _VALUES, _FOLDER = "derived_info.json", "values.npy", "derived"
 _KEYS = {"name", "columns", "days", "code_version", "fingerprint", "count", "sha256"}
@@ -221,7 +221,7 @@ class DerivedGroup:
         shape = (len(records), len(self.days), len(self.columns))
         try:
             self._values = np.load(self.path / _VALUES, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except NOT_AN_ARRAY as error:
             raise DataError(f"{self.path / _VALUES}: missing, cut short or damaged: {error}") from error
         if self._values.shape != shape or self._values.dtype != np.dtype("<f4"):
             received = f"{self._values.dtype} {self._values.shape}"
@@ -266,4 +266,4 @@ def derived_names(directory: Path) -> list[str]:
 
 
 def _open(directory: RecordDirectory | str | os.PathLike) -> RecordDirectory:
-    return directory if isinstance(directory, RecordDirectory) else RecordDirectory(directory)
+    return RecordDirectory(directory) if isinstance(directory, (str, os.PathLike)) else directory

@@ -27,7 +27,8 @@ class Buffer(Protocol):
     def __getitem__(self, item: slice) -> bytes: ...
 
 
-def _masked(data: bytes) -> int:
+def masked_crc(data: bytes) -> int:
+    """Compute the CRC-32C of some bytes, masked as the format wants it."""
     crc = crc32c(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
@@ -35,7 +36,7 @@ def _masked(data: bytes) -> int:
 def frame(payload: bytes) -> bytes:
     """Put a payload into a frame of ``len(payload) + OVERHEAD`` bytes."""
     length = struct.pack("<Q", len(payload))
-    return length + struct.pack("<I", _masked(length)) + payload + struct.pack("<I", _masked(payload))
+    return length + struct.pack("<I", masked_crc(length)) + payload + struct.pack("<I", masked_crc(payload))
 
 
 def read_frame(buffer: Buffer, offset: int, where: str) -> bytes:
@@ -64,14 +65,14 @@ def read_frame(buffer: Buffer, offset: int, where: str) -> bytes:
     if len(header) < HEADER:
         raise DataError(f"{where}: cut short. Received: {len(header)} of {HEADER} header bytes at byte {offset}")
     length, crc = struct.unpack("<QI", header)
-    if crc != _masked(header[:8]):
+    if crc != masked_crc(header[:8]):
         raise DataError(f"{where}: damaged. Received: a wrong checksum of the length at byte {offset}")
     end = offset + HEADER + length
     if end + FOOTER > len(buffer):
         have = len(buffer) - offset - HEADER
         raise DataError(f"{where}: cut short. Received: {have} of {length + FOOTER} bytes at byte {offset}")
     payload = buffer[offset + HEADER : end]
-    if struct.unpack("<I", buffer[end : end + FOOTER])[0] != _masked(payload):
+    if struct.unpack("<I", buffer[end : end + FOOTER])[0] != masked_crc(payload):
         raise DataError(f"{where}: damaged. Received: a wrong checksum of the payload at byte {offset}")
     return payload
 

@@ -20,6 +20,7 @@ INDEX_FILE = "index.npy"
 LEDGER_FILE = "ledger.csv"
 LEDGER_COLUMNS = ("object_id", "outcome", "partition", "reason")
 OUTCOMES = ("written", "skipped", "quarantined")
+_MAX_FOLDS = 253
 # Left out where there are no stamps.
 _STAMP_KEYS = ("stamp_channels", "alert_columns")
 
@@ -224,19 +225,22 @@ class DatasetInfo:
             If the text is no JSON, is of a newer schema version, or a key is missing, unknown or of a wrong type
             or value; the message names the key.
         """
-        try:
-            content = json.loads(text)
-        except ValueError as error:
-            raise DataError(f"{where}: not JSON (cut short?): {error}. Received: {len(text)} characters") from error
+        info = _build(cls, _parse(text, where), where, "")
+        info._check(where)
+        return info
+
+    @classmethod
+    def description(cls, text: str, where: str = INFO_FILE) -> DatasetInfo:
+        """Read what the records are, from the info file of another directory or a damaged one.
+
+        What is said of files (shards, index, ledger, fingerprint) is left out and not checked. Raises as `from_json`.
+        """
+        content = _parse(text, where)
         if isinstance(content, dict):
-            content = {key: [] for key in _STAMP_KEYS} | content
-        version = content.get("schema_version") if isinstance(content, dict) else None
-        if isinstance(version, int) and version > SCHEMA_VERSION:
-            raise DataError(
-                f"{where}: written by a newer version of this package; this one reads schema versions up to "
-                f"{SCHEMA_VERSION}. Received: schema_version {version}"
-            )
+            ledger = dict.fromkeys(("input", *OUTCOMES), 0)
+            content |= {"shards": [], "index_sha256": "", "ledger": ledger, "fingerprint": ""}
         info = _build(cls, content, where, "")
+        info = dataclasses.replace(info, fingerprint=info.compute_fingerprint())
         info._check(where)
         return info
 
@@ -260,8 +264,9 @@ class DatasetInfo:
             refuse("schema_version", "is at least 1", self.schema_version)
         if not self.survey:
             refuse("survey", "is not empty", self.survey)
-        if self.folds < 0 or self.folds == 1:
-            refuse("folds", "is 0 or at least 2", self.folds)
+        # The index counts partitions in one byte.
+        if not 0 <= self.folds <= _MAX_FOLDS or self.folds == 1:
+            refuse("folds", f"is 0 or 2 to {_MAX_FOLDS}", self.folds)
         if not math.isfinite(self.zero_point):
             refuse("zero_point", "is finite", self.zero_point)
         for key, names in (
@@ -290,6 +295,23 @@ class DatasetInfo:
             refuse("ledger.written", f"is the number of records in the shards ({self.count})", ledger.written)
         if self.fingerprint != self.compute_fingerprint():
             refuse("fingerprint", f"is {self.compute_fingerprint()} by the other keys", self.fingerprint)
+
+
+def _parse(text: str, where: str) -> Any:
+    """Parse JSON text of this schema version or an older one; keys that only stamps need are filled in."""
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{where}: not JSON (cut short?): {error}. Received: {len(text)} characters") from error
+    if not isinstance(content, dict):
+        return content
+    version = content.get("schema_version")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise DataError(
+            f"{where}: written by a newer version of this package; this one reads schema versions up to "
+            f"{SCHEMA_VERSION}. Received: schema_version {version}"
+        )
+    return {key: [] for key in _STAMP_KEYS} | content
 
 
 def _build(kind: Any, value: Any, where: str, key: str) -> Any:

@@ -9,6 +9,7 @@ import io
 import itertools
 import mmap
 import os
+import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from tfrecords.schema import Record, decode, encode_id
 from tfrecords.wire import decode_example
 
 SPLITS = ("train", "validation", "test")
+# What NumPy raises for a damaged .npy file: its header is Python text.
+NOT_AN_ARRAY = (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError, tokenize.TokenError)
 
 
 class RecordDirectory:
@@ -200,10 +203,11 @@ def load_index(directory: Path, info: DatasetInfo, verify: bool = True) -> np.nd
         content = path.read_bytes()
         if verify and hashlib.sha256(content).hexdigest() != info.index_sha256:
             raise DataError(f"{path}: does not belong to the info file (another SHA-256), or is damaged")
-        index = np.load(io.BytesIO(content), allow_pickle=False)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, EOFError) as error:
+    try:
+        index = np.load(io.BytesIO(content), allow_pickle=False)
+    except NOT_AN_ARRAY as error:
         raise DataError(f"{path}: not an index of records: {error}") from error
     if index.dtype != INDEX_DTYPE or index.ndim != 1:
         raise DataError(f"{path}: not an index of records. Received: {index.dtype}, shape {index.shape}")

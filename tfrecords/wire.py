@@ -156,14 +156,24 @@ def _fields(data: bytes):
     """Go through the length-delimited fields of one message: pairs of field number and content."""
     position, end = 0, len(data)
     while position < end:
-        tag, position = _read_varint(data, position)
+        # Most integers have one byte, and a call for each would take most of the time of decoding.
+        tag = data[position]
+        if tag < 0x80:
+            position += 1
+        else:
+            tag, position = _read_varint(data, position)
         if tag & 7 != _LENGTH_DELIMITED:
             raise DataError(f"not a tf.train.Example: its fields are length-delimited. Received: wire type {tag & 7}")
-        size, position = _read_varint(data, position)
-        if position + size > end:
-            raise DataError(f"the record is cut short. Received: {end} bytes, need {position + size}")
-        yield tag >> 3, data[position : position + size]
-        position += size
+        if position < end and data[position] < 0x80:
+            size = data[position]
+            position += 1
+        else:
+            size, position = _read_varint(data, position)
+        stop = position + size
+        if stop > end:
+            raise DataError(f"the record is cut short. Received: {end} bytes, need {stop}")
+        yield tag >> 3, data[position:stop]
+        position = stop
 
 
 def _read_varint(data: bytes, position: int) -> tuple[int, int]:

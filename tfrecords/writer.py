@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import glob
 import hashlib
 import io
 import math
@@ -34,7 +33,15 @@ from tfrecords.info import (
     StaticColumn,
     partition_names,
 )
-from tfrecords.layout import INDEX_DTYPE, Layout, row_count, shard_name
+from tfrecords.layout import (
+    INDEX_DTYPE,
+    Layout,
+    check_place,
+    is_own_file,
+    remove_abandoned,
+    row_count,
+    shard_name,
+)
 from tfrecords.schema import SCHEMA_VERSION, Record
 
 if TYPE_CHECKING:
@@ -72,8 +79,8 @@ class DatasetWriter:
         Columns of the stamps' metadata.
     source : mapping
         What made the directory: tool and options, plain JSON values, no paths of the machine.
-    shards : int, optional
-        Number of shards of every partition; by default from `expected`.
+    shards : int or mapping of str to int, optional
+        Number of shards of every partition, or by partition; by default from `expected`.
     expected : mapping of str to int
         Records expected by partition; shards then hold about 256 MiB.
     record_bytes : int
@@ -104,7 +111,7 @@ class DatasetWriter:
         stamp_channels: Sequence[str] = (),
         alert_columns: Sequence[StaticColumn] = (),
         source: Mapping[str, Any] | None = None,
-        shards: int | None = None,
+        shards: int | Mapping[str, int] | None = None,
         expected: Mapping[str, int] | None = None,
         record_bytes: int = 4096,
         seed: int = 0,
@@ -112,7 +119,7 @@ class DatasetWriter:
     ) -> None:
         self.path = Path(os.path.abspath(path))
         self._overwrite = overwrite
-        _check_place(self.path, overwrite)
+        check_place(self.path, overwrite)
         self._info = DatasetInfo(
             schema_version=SCHEMA_VERSION,
             survey=survey,
@@ -134,8 +141,10 @@ class DatasetWriter:
         self._totals = {"written": 0, "skipped": 0, "quarantined": 0}
         self._temporary = self.path.parent / f".{self.path.name}.partial-{os.getpid()}"
         names = partition_names(folds)
+        fixed = shards if isinstance(shards, Mapping) else dict.fromkeys(names, shards)
         counts = tuple(
-            shards or max(1, math.ceil((expected or {}).get(name, 0) * record_bytes / _SHARD_BYTES)) for name in names
+            fixed.get(name) or max(1, math.ceil((expected or {}).get(name, 0) * record_bytes / _SHARD_BYTES))
+            for name in names
         )
         if sum(counts) > 0xFFFF:
             raise UsageError(f"a directory has at most 65535 shards. Received: shards={shards}")
@@ -155,7 +164,7 @@ class DatasetWriter:
     def __enter__(self) -> Self:
         with _writing(self.path):
             self._temporary.parent.mkdir(parents=True, exist_ok=True)
-            _remove_abandoned(self.path)
+            remove_abandoned(self.path)
             self._temporary.mkdir()
         self._ledger.row(LEDGER_COLUMNS)
         return self
@@ -200,6 +209,33 @@ class DatasetWriter:
                 self._enter(line.outcome, line.object_id, line.partition, line.reason)
             for number, rows, frames in part.blocks():
                 self._shards[number].extend(frames, rows)
+
+    def copy(
+        self, payload: bytes, object_id: str, partition: str, length: int, class_id: int, shard: int | None = None
+    ) -> None:
+        """Write a record of another directory of the same data set as its bytes are; nothing is checked again.
+
+        Parameters
+        ----------
+        payload : bytes
+            As `tfrecords.schema.encode` gives them.
+        object_id, partition : str
+        length, class_id : int
+            Rows of the light curve, and native class: of the record, for the index.
+        shard : int, optional
+            Number of the shard within its partition; by default by the hash of the id.
+
+        Raises
+        ------
+        DataError
+            If the id was seen before or the disk fails.
+        UsageError
+            If the partition does not exist.
+        """
+        number = self.layout.shard_of(object_id, partition, shard)
+        with _writing(self.path):
+            self._enter("written", object_id, partition, "")
+            self._shards[number].append(payload, length, class_id)
 
     def skip(self, object_id: str, reason: str) -> None:
         """Count an object that has nothing to write. Raises DataError if its id was seen before."""
@@ -246,7 +282,7 @@ class DatasetWriter:
         self._move()
 
     def _move(self) -> None:
-        _check_place(self.path, self._overwrite)
+        check_place(self.path, self._overwrite)
         if not self.path.exists():
             os.rename(self._temporary, self.path)
         else:
@@ -263,36 +299,6 @@ class DatasetWriter:
                 raise
             shutil.rmtree(old, ignore_errors=True)
         _sync(self.path.parent)
-
-
-def is_own_file(name: str) -> bool:
-    """Say whether a name in a directory of records belongs to the data set, or was put beside it."""
-    return name.endswith(".tfrecord") or name in (INFO_FILE, INDEX_FILE, LEDGER_FILE, "derived")
-
-
-def _remove_abandoned(path: Path) -> None:
-    """Remove what writers of this directory left behind that were killed."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.partial-*"):
-        process = left.name.removesuffix("-old").rpartition("-")[2]
-        try:
-            os.kill(int(process), 0)
-            alive = int(process) != os.getpid()
-        except (ProcessLookupError, ValueError):
-            alive = False
-        except PermissionError:
-            alive = True
-        # Between its two renames a writer's old directory is the only whole one.
-        if not alive and (path.exists() or not left.name.endswith("-old")):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _check_place(path: Path, overwrite: bool) -> None:
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
-    if not overwrite:
-        raise UsageError(f"the output exists; name another one or allow overwriting. Received: {path}")
-    if not (path / INFO_FILE).is_file():
-        raise UsageError(f"only a directory of records (with {INFO_FILE}) is overwritten. Received: {path}")
 
 
 class _ShardFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -14,9 +15,10 @@ from tfrecords import check, show
 from tfrecords.derived import DerivedWriter
 from tfrecords.errors import UsageError
 from tfrecords.framing import frame, read_frames
+from tfrecords.info import DatasetInfo, StaticColumn
 from tfrecords.reader import RecordDirectory
 from tfrecords.sample import sample_path
-from tfrecords.schema import FLAG_SATURATED, FLAG_TRIGGER
+from tfrecords.schema import FLAG_SATURATED, FLAG_TRIGGER, Spectrum, Stamps
 from tfrecords.wire import decode_example, encode_example
 from tfrecords.writer import DatasetWriter
 
@@ -66,6 +68,71 @@ def test_a_well_framed_record_that_breaks_the_schema(directory, capsys, make_rec
     code, result = _check(directory, capsys, "--deep")
     assert code == 1
     assert any(each["record"] == number and "'lc/flux' is finite" in each["message"] for each in result["violations"])
+
+
+@pytest.fixture
+def complete(tmp_path, settings, make_record):
+    """Records with spectra, stamps, targets of every kind and a derived group."""
+    path = tmp_path / "complete"
+    settings["targets"] = [*settings["targets"], "flux"]
+    alerts = {"stamp_channels": ["s"], "alert_columns": [StaticColumn("fwhm")]}
+    with DatasetWriter(path, **settings, **alerts) as writer:
+        for number in (2, 3, 5):
+            record = make_record(number, rows=4)
+            record.targets |= {"redshift": np.ones(1), "flux": np.arange(4.0)}
+            record.spectrum = Spectrum([4000, 5000, 6000], [1, 2, 3], [1, 2, 3])
+            record.stamps = Stamps(np.ones((2, 3, 3, 1)), [1.0, 2.0], np.ones((2, 1)))
+            writer.write(record, "train")
+    with DerivedWriter(path, "g", ["a"], [1.0], "1") as writer:
+        for number in (2, 3, 5):
+            writer.append(f"obj{number}", np.zeros((1, 1)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("spectrum/wavelength", np.array([4000, 4000, 6000], "<f4").tobytes(), "finite and increases"),
+        ("spectrum/ivar", np.array([1, -1, 1], "<f4").tobytes(), "not negative"),
+        ("spectrum/flux", np.array([1, np.inf, 1], "<f4").tobytes(), "'spectrum/flux' is finite or NaN"),
+        ("stamps", np.full(18, np.inf, "<f4").tobytes(), "'stamps' is finite or NaN"),
+        ("stamps/shape", [2, 9, 1, 2], "Received:"),
+        ("stamps/shape", [1, 3, 3, 2], "Received:"),
+        ("stamps/time", np.array([1, np.nan]).tobytes(), "'stamps/time' is finite"),
+        ("target/redshift", np.array([np.inf]).tobytes(), "'target/redshift' is finite"),
+        ("target/flux", np.array([0, 1, -np.inf, 1]).tobytes(), "'target/flux' is finite"),
+        ("static", np.array([np.inf, 0], "<f4").tobytes(), "'static' is finite"),
+    ],
+)
+def test_every_kind_of_content_is_checked(complete, capsys, key, value, message):
+    assert _check(complete, capsys, "--deep")[0] == 0
+    shard = next(complete.glob("*.tfrecord"))
+    payloads = [payload for _, payload in read_frames(shard.read_bytes(), "x")]
+    features = decode_example(payloads[0])
+    changed = encode_example(features | {key: value})
+    assert len(changed) == len(payloads[0])
+    shard.write_bytes(b"".join(map(frame, [changed, *payloads[1:]])))
+    code, result = _check(complete, capsys, "--deep")
+    assert code == 1
+    assert any(each["record"] == 0 and message in each["message"] for each in result["violations"])
+
+
+@pytest.mark.parametrize("target", ["redshift", "flux"])
+def test_a_target_that_the_info_file_does_not_name(complete, capsys, target):
+    path = complete / "dataset_info.json"
+    info = DatasetInfo.load(complete)
+    path.write_text(dataclasses.replace(info, targets=tuple(set(info.targets) - {target})).to_json())
+    code, result = _check(complete, capsys, "--deep")
+    assert code == 1
+    assert len([each for each in result["violations"] if f"Received: ['{target}']" in each["message"]]) == 3
+
+
+def test_a_damaged_derived_group_of_good_records(complete, capsys):
+    values = complete / "derived" / "g" / "values.npy"
+    values.write_bytes(values.read_bytes()[:-1] + b"\x01")
+    assert [each["file"] for each in _check(complete, capsys, "--deep")[1]["violations"]] == ["derived/g"]
+    assert check.main([str(complete), "--deep"]) == 1
+    assert "MB/s" in capsys.readouterr().out
 
 
 def test_a_record_twice(tmp_path, settings, capsys, make_record):

@@ -33,7 +33,7 @@ def test_newer_schema_is_refused(content):
         (lambda c: c.update(extra=1), r"unknown \['extra'\]"),
         (lambda c: c.pop("folds"), r"missing \['folds'\]"),
         (lambda c: c.update(folds="5"), "'folds' is int"),
-        (lambda c: c.update(folds=1), "'folds' is 0 or at least 2"),
+        (lambda c: c.update(folds=1), "'folds' is 0 or 2 to 253"),
         (lambda c: c.update(schema_version=0), "schema_version"),
         (lambda c: c["bands"][1].update(wavelength_angstrom="x"), r"bands\[1\].wavelength_angstrom"),
         (lambda c: c["bands"][1].update(name="g"), "'bands' names everything once"),
