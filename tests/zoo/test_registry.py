@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 
@@ -55,4 +56,4 @@ def test_golden_handlers_exist():
 
 def test_info_from_lists():
     values = dataclasses.asdict(INFO)
-    assert registry.ModelInfo.from_dict({key: list(value) for key, value in values.items()}) == INFO
+    assert registry.ModelInfo.from_dict(json.loads(json.dumps(values))) == INFO
