@@ -1,4 +1,4 @@
-"""The whole way, shortened: survey files -> records -> features -> partition -> fit -> evaluate -> export -> predict."""
+"""The whole way, shortened: survey files, records, features, partition, fit, evaluate, export, predict."""
 
 from __future__ import annotations
 
