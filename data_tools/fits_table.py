@@ -71,7 +71,9 @@ class Table:
             raise DataError(f"{self.name}: column {name!r} holds one number a row. Received: {values.dtype}")
         if name in self.scaling:
             scale, zero = self.scaling[name]
-            values = values * scale + zero
+            # Unsigned integers are stored as signed ones with a zero: exact in 64 bits.
+            whole = values.dtype.kind in "iu" and isinstance(zero, int) and scale == 1
+            values = values.astype("i8") + zero if whole else values * float(scale) + float(zero)
         if np.dtype(dtype).kind in "iu" and values.dtype.kind == "f":
             raise DataError(f"{self.name}: column {name!r} holds integers. Received: {values.dtype}")
         # A value beyond float32 becomes infinite and is refused with its object.
