@@ -21,15 +21,13 @@ unpickled.
 from __future__ import annotations
 
 import math
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from data_tools.arrays import Place, load_rows, open_archive, shape_of
 from data_tools.sources import Outcome, Piece, PiecewiseSource
 from tfrecords.errors import DataError, UsageError
 from tfrecords.info import Band, NativeClass, StaticColumn
@@ -38,17 +36,8 @@ from tfrecords.schema import FLAG_UNKNOWN, LightCurve, Record
 ARRAYS = ("flux", "weight", "mask", "flux_err", "time", "label", "id", "model", "bands")
 _ALIASES = {"weights": "weight", "labels": "label", "ids": "id", "times": "time"}
 _PIECE = 1000
-_MAX_BYTES = 1 << 30
 # Effective wavelengths of LSST's filters (angstrom).
 _LSST = {"u": 3671.0, "g": 4827.0, "r": 6223.0, "i": 7546.0, "z": 8691.0, "y": 9712.0, "Y": 9712.0}
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where an array lies: a file, the array's name in an .npz file."""
-
-    path: Path
-    key: str = ""
 
 
 class GridSource(PiecewiseSource):
@@ -102,7 +91,7 @@ class GridSource(PiecewiseSource):
             raise UsageError(f"arrays on a grid are .npz or .npy files with 'flux'. Received: {sorted(self._places)}")
         self._start, self._step, self._error = start, step, flux_err
         self.survey, self.zero_point, self.flux_unit = survey, zero_point, f"flux ({zero_point:g} mag at 1)"
-        shape = _shape(self._places["flux"])
+        shape = shape_of(self._places["flux"])
         if len(shape) != 3:
             raise DataError(f"array 'flux' has the shape [objects, times, bands]. Received: {list(shape)}")
         self._check(shape)
@@ -120,7 +109,7 @@ class GridSource(PiecewiseSource):
         """Say whether the files hold an array of fluxes and belong to it."""
         try:
             places = _find(paths)
-            return "flux" in places and len(_shape(places["flux"])) == 3
+            return "flux" in places and len(shape_of(places["flux"])) == 3
         except (DataError, UsageError, OSError):
             return False
 
@@ -150,8 +139,8 @@ class GridSource(PiecewiseSource):
         arrays = {}
         for name in used:
             place = self._places[name]
-            whole = name == "time" and len(_shape(place)) == 1
-            arrays[name] = np.array(_load(place) if whole else _load(place, start, stop), np.float64)
+            whole = name == "time" and len(shape_of(place)) == 1
+            arrays[name] = np.array(load_rows(place) if whole else load_rows(place, start, stop), np.float64)
         ids, labels = piece.details
         for number, object_id in enumerate(ids):
             row = start + number
@@ -213,9 +202,9 @@ class GridSource(PiecewiseSource):
     def _check(self, shape: tuple[int, ...]) -> None:
         places = self._places
         for name in ("weight", "mask", "flux_err", "model"):
-            if name in places and _shape(places[name]) != shape:
-                raise DataError(f"array {name!r} has the shape {list(shape)}. Received: {list(_shape(places[name]))}")
-        if "time" in places and (found := _shape(places["time"])) not in ((shape[1],), shape[:2]):
+            if name in places and shape_of(places[name]) != shape:
+                raise DataError(f"array {name!r} has the shape {list(shape)}. Received: {list(shape_of(places[name]))}")
+        if "time" in places and (found := shape_of(places["time"])) not in ((shape[1],), shape[:2]):
             raise DataError(f"array 'time' has the shape {[shape[1]]} or {list(shape[:2])}. Received: {list(found)}")
         if "weight" in places and "flux_err" in places:
             raise UsageError("errors come from 'weight' or from 'flux_err'. Received: both arrays")
@@ -231,7 +220,7 @@ class GridSource(PiecewiseSource):
     def _bands(self, text: str, count: int) -> tuple[Band, ...]:
         entries = [each.partition("=") for each in text.split(",") if each]
         if not entries and "bands" in self._places:
-            entries = [(str(each), "", "") for each in _load(self._places["bands"]).tolist()]
+            entries = [(str(each), "", "") for each in load_rows(self._places["bands"]).tolist()]
         if not entries and count == 6:
             entries = [(each, "", "") for each in "ugrizy"]
         if len(entries) != count or len({each[0] for each in entries}) != count:
@@ -252,7 +241,7 @@ class GridSource(PiecewiseSource):
     def _read_labels(self, count: int) -> np.ndarray:
         if "label" not in self._places:
             return np.full(count, -1, np.int64)
-        labels = _load(self._places["label"])
+        labels = load_rows(self._places["label"])
         if labels.ndim == 2 and len(labels) == count and labels.shape[1]:
             one_hot = np.asarray(labels, np.float64)
             if not np.isin(one_hot, (0, 1)).all() or (one_hot.sum(axis=1) > 1).any():
@@ -268,23 +257,23 @@ class GridSource(PiecewiseSource):
     def _read_ids(self, count: int) -> list[str]:
         if "id" not in self._places:
             return [str(each) for each in range(count)]
-        ids = _load(self._places["id"])
+        ids = load_rows(self._places["id"])
         if ids.shape != (count,) or ids.dtype.kind not in "iuUS":
             raise DataError(f"array 'id' holds {count} texts or integers. Received: {ids.dtype} {list(ids.shape)}")
         return [each.decode("utf-8", "replace") if isinstance(each, bytes) else str(each) for each in ids.tolist()]
 
 
-def _find(paths: Sequence[Path]) -> dict[str, _Place]:
-    found: dict[str, _Place] = {}
+def _find(paths: Sequence[Path]) -> dict[str, Place]:
+    found: dict[str, Place] = {}
     for path in map(Path, paths):
         if path.suffix == ".npz":
-            with _archive(path) as file:
+            with open_archive(path) as file:
                 names = {name.removesuffix(".npy"): name for name in file.namelist()}
-            places = {_ALIASES.get(name, name): _Place(path, member) for name, member in names.items()}
+            places = {_ALIASES.get(name, name): Place(path, member) for name, member in names.items()}
         elif path.suffix == ".npy":
             name = path.stem.rsplit("_", 1)[-1]
             name = "flux_err" if path.stem.endswith("flux_err") else name
-            places = {_ALIASES.get(name, name): _Place(path)}
+            places = {_ALIASES.get(name, name): Place(path)}
         else:
             raise UsageError(f"arrays on a grid are .npz or .npy files. Received: {path.name}")
         for name, place in places.items():
@@ -294,72 +283,3 @@ def _find(paths: Sequence[Path]) -> dict[str, _Place]:
                 raise UsageError(f"array {name!r} stands in one file. Received: {found[name].path.name}, {path.name}")
             found[name] = place
     return found
-
-
-def _archive(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise DataError(f"{path.name}: cannot be read (cut short or damaged?): {error}") from error
-
-
-def _shape(place: _Place) -> tuple[int, ...]:
-    """Read the shape of an array from its header, which is checked against what follows."""
-    if not place.key:
-        return _load(place).shape
-    try:
-        with _archive(place.path) as archive, archive.open(place.key) as file:
-            return _header(file, archive.getinfo(place.key).file_size, place.path.name)[0]
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{place.path.name}: cannot be read (cut short or damaged?): {error}") from error
-
-
-def _header(file: Any, size: int, where: str) -> tuple[tuple[int, ...], np.dtype, bool]:
-    try:
-        version = np.lib.format.read_magic(file)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-        shape, fortran, dtype = read(file)
-        count = math.prod(int(each) for each in shape)
-    except (ValueError, KeyError, TypeError, SyntaxError, EOFError, MemoryError, RecursionError) as error:
-        raise DataError(f"{where}: no array of NumPy, or a damaged one: {error}") from error
-    if dtype.hasobject:
-        raise DataError(f"{where}: arrays hold numbers or text; nothing is unpickled. Received: {dtype}")
-    if min(shape, default=0) < 0 or count * dtype.itemsize > min(_MAX_BYTES, size):
-        raise DataError(
-            f"{where}: an array has the bytes that its shape needs. Received: {list(shape)} in {size} bytes"
-        )
-    return shape, dtype, fortran
-
-
-def _load(place: _Place, start: int = 0, stop: int | None = None) -> np.ndarray:
-    """Give rows of an array; one of an .npy file is mapped, not read.
-
-    Raises
-    ------
-    DataError
-        If the file is cut short or damaged, or the rows have more than 1 GiB.
-    """
-    where = place.path.name
-    try:
-        if not place.key:
-            with open(place.path, "rb") as file:
-                shape, dtype, fortran = _header(file, place.path.stat().st_size - file.tell(), where)
-                offset = file.tell()
-            if math.prod(shape) == 0:
-                return np.zeros(shape, dtype)[start:stop]
-            return np.memmap(place.path, dtype, "r", offset, shape, "F" if fortran else "C")[start:stop]
-        with _archive(place.path) as archive, archive.open(place.key) as file:
-            shape, dtype, fortran = _header(file, archive.getinfo(place.key).file_size, where)
-            rows = shape[0] if shape else 0
-            first, last = (0, rows) if fortran else slice(start, stop).indices(rows)[:2]
-            row = math.prod(shape[1:]) * dtype.itemsize
-            if (last - first) * row > _MAX_BYTES:
-                raise DataError(
-                    f"{where}: at most {_MAX_BYTES} bytes are read at once. Received: {(last - first) * row}"
-                )
-            file.seek(first * row, 1)
-            found = np.frombuffer(file.read((last - first) * row), dtype)
-            found = found.reshape((last - first, *shape[1:]), order="F" if fortran else "C")
-            return found[start:stop] if fortran else found
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, RuntimeError) as error:
-        raise DataError(f"{where}: cannot be read (cut short or damaged?): {error}") from error

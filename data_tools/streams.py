@@ -251,7 +251,7 @@ def _files(path: Path) -> Iterable[tuple[Path, str]]:
 
 
 def _hidden(name: str) -> bool:
-    return any(part.startswith(".") for part in name.split("/"))
+    return any(part.startswith(".") and part.strip(".") for part in name.split("/"))
 
 
 def is_tar(path: Path) -> bool:

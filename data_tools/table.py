@@ -19,7 +19,7 @@ from data_tools.sources import Outcome, Piece, PiecewiseSource
 from data_tools.streams import Opener, Unit, list_units
 from data_tools.table_blocks import read_blocks
 from data_tools.table_listing import Entry, Listing
-from data_tools.table_mapping import MAPPINGS, TableMapping, is_mapping_file, key_of, load_mapping
+from data_tools.table_mapping import MAPPINGS, TableMapping, key_of, load_mapping, mapping_files
 from data_tools.table_rows import Rows, row_columns
 from tfrecords import command
 from tfrecords.errors import DataError, UsageError
@@ -83,7 +83,7 @@ class TableSource(PiecewiseSource):
         mapping: str | Path | None = None,
     ) -> None:
         paths = [Path(path) for path in paths]
-        found = _mapping_files(paths)
+        found = mapping_files(paths, "light_curves")
         if mapping is None:
             if len(found) != 1:
                 names = ", ".join(path.name for path in found)
@@ -123,10 +123,7 @@ class TableSource(PiecewiseSource):
     @classmethod
     def recognises(cls, paths: Sequence[Path]) -> bool:
         """Say whether there is one mapping among the files; columns alone do not tell what they mean."""
-        try:
-            return len(_mapping_files([Path(path) for path in paths])) == 1
-        except OSError:
-            return False
+        return len(mapping_files([Path(path) for path in paths], "light_curves")) == 1
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -236,12 +233,6 @@ def _band_of(mapping: TableMapping, unit: Unit) -> str | None:
         return None
     match = mapping.band.file.fullmatch(unit.base)
     return key_of(match[1]) if match else unit.base
-
-
-def _mapping_files(paths: Sequence[Path]) -> list[Path]:
-    """Give the mappings among the paths and directly in the folders."""
-    files = [each for path in paths for each in (sorted(path.glob("*.y*ml")) if path.is_dir() else [path])]
-    return [path for path in files if is_mapping_file(path)]
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:

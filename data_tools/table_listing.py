@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from data_tools.streams import Opener, Unit
 from data_tools.table_blocks import Block, Columns, read_blocks
-from data_tools.table_mapping import Attribute, TableMapping, key_of
+from data_tools.table_mapping import Attribute, Classes, TableMapping, key_of
 from data_tools.table_rows import parse_value
 from tfrecords.errors import DataError, UsageError
 
@@ -176,22 +176,10 @@ class Listing:
         texts = {name: values[codes[row]] for name, (codes, values) in block.texts.items()}
         entry.listed = True
         try:
-            entry.class_id = self._class_of(texts)
-            entry.values = tuple(_parse(each, texts[each.column]) for each in self._attributes)
+            entry.class_id = class_of(self.mapping.classes, texts)
+            entry.values = tuple(parse_attribute(each, texts[each.column]) for each in self._attributes)
         except ValueError as error:
             entry.problem = entry.problem or f"{where}: {error}"
-
-    def _class_of(self, texts: dict[str, str]) -> int:
-        classes = self.mapping.classes
-        if classes is None:
-            return -1
-        value = key_of(classes.constant if classes.constant is not None else texts[classes.column])
-        if not value or value in classes.unlabelled:
-            return -1
-        if value not in classes.by_value:
-            known = ", ".join([*classes.by_value, *classes.unlabelled])
-            raise ValueError(f"column {classes.column!r} is one of {known}. Received: {value!r}")
-        return classes.by_value[value]
 
     def _read_objects(self, tables: Sequence[Unit]) -> dict[str, Entry]:
         mapping = self.mapping
@@ -240,7 +228,21 @@ def _object_columns(mapping: TableMapping) -> list[str]:
     return list(dict.fromkeys(columns))
 
 
-def _parse(attribute: Attribute, text: str) -> float:
+def class_of(classes: Classes | None, texts: Mapping[str, str]) -> int:
+    """Give the native class of a row, -1 unlabelled. Raises ValueError if the mapping does not know the value."""
+    if classes is None:
+        return -1
+    value = key_of(classes.constant if classes.constant is not None else texts[classes.column])
+    if not value or value in classes.unlabelled:
+        return -1
+    if value not in classes.by_value:
+        known = ", ".join([*classes.by_value, *classes.unlabelled])
+        raise ValueError(f"column {classes.column!r} is one of {known}. Received: {value!r}")
+    return classes.by_value[value]
+
+
+def parse_attribute(attribute: Attribute, text: str) -> float:
+    """Parse a static value or a target: NaN if it is missing. Raises ValueError naming the column."""
     try:
         return parse_value(text, attribute.missing)
     except ValueError:

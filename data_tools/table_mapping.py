@@ -5,8 +5,9 @@ Ready ones lie in ``mappings/*.yaml``; README.md describes every key.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -147,15 +148,16 @@ def key_of(text: Any) -> str:
     return text[:-2] if re.fullmatch(r"-?\d+\.0", text) else text
 
 
-def is_mapping_file(path: Path) -> bool:
-    """Say whether a path is the YAML file of a mapping, by suffix and content; never raises."""
-    if path.suffix not in (".yaml", ".yml"):
-        return False
-    try:
-        content = read_yaml(path)
-    except UsageError:
-        return False
-    return isinstance(content, dict) and "light_curves" in content
+def mapping_files(paths: Sequence[Path], key: str) -> list[Path]:
+    """Give the YAML files that have some key, among paths and directly in folders; never raises."""
+    files = [each for path in paths for each in (sorted(path.glob("*.y*ml")) if path.is_dir() else [path])]
+    found = []
+    for path in files:
+        if path.suffix in (".yaml", ".yml"):
+            with contextlib.suppress(UsageError, OSError):
+                content = read_yaml(path)
+                found += [path] if isinstance(content, dict) and key in content else []
+    return found
 
 
 def load_mapping(name: str | Path) -> TableMapping:
@@ -189,9 +191,7 @@ def _mapping(node: Node) -> TableMapping:
     if "objects" in node:
         attributes |= _objects(node.node("objects"))
     node.end()
-    time = curves.node("time")
-    column, scale, offset = time.text("column"), time.choice("scale", tuple(TIME_SCALES)), time.number("offset", 0.0)
-    time.end()
+    column, shift = take_time(curves)
     if ("flux" in curves) == ("magnitude" in curves):
         curves.refuse("flux", "or 'magnitude' is given, one of them", sorted(n for n in ("flux", "magnitude")))
     kind = "flux" if "flux" in curves else "magnitude"
@@ -209,10 +209,10 @@ def _mapping(node: Node) -> TableMapping:
         band_of=band_of,
         files=curves.texts("files", ("*",)),
         rows=curves.choice("rows", ("observation", "object"), "observation"),
-        layout=_layout(curves),
+        layout=take_layout(curves),
         id=_value(curves, "id"),
         time=column,
-        time_shift=offset + TIME_SCALES[scale],
+        time_shift=shift,
         band=band,
         brightness=value,
         error=error,
@@ -248,7 +248,8 @@ def _bands(node: Node) -> tuple[tuple[Band, ...], dict[str, int]]:
     return tuple(bands), numbers
 
 
-def _layout(node: Node) -> Layout:
+def take_layout(node: Node) -> Layout:
+    """Take what says how a text file is laid out."""
     separator = node.take("separator", "comma")
     separator = SEPARATORS.get(separator, separator)
     if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
@@ -257,6 +258,14 @@ def _layout(node: Node) -> Layout:
     if header is not None and len(set(header)) != len(header):
         node.refuse("header", "names every column once", list(header))
     return Layout(separator, header, node.text("comment", ""))
+
+
+def take_time(parent: Node) -> tuple[str, float]:
+    """Take the column of times, and the days to add to them to have an MJD."""
+    node = parent.node("time")
+    column, scale, offset = node.text("column"), node.choice("scale", tuple(TIME_SCALES)), node.number("offset", 0.0)
+    node.end()
+    return column, offset + TIME_SCALES[scale]
 
 
 def _value(parent: Node, name: str) -> Value:
@@ -337,11 +346,11 @@ def _objects(node: Node) -> dict[str, Any]:
     own = "files" in node
     found: dict[str, Any] = {"own_objects": own}
     if own:
-        found |= {"object_files": node.texts("files"), "object_id": node.text("id"), "object_layout": _layout(node)}
+        found |= {"object_files": node.texts("files"), "object_id": node.text("id"), "object_layout": take_layout(node)}
     if "class" in node:
-        found["classes"] = _classes(node.node("class"))
-    static = [_attribute(each) for each in node.nodes("static", ())]
-    targets = [_attribute(each) for each in node.nodes("targets", ())]
+        found["classes"] = take_classes(node.node("class"))
+    static = [take_attribute(each) for each in node.nodes("static", ())]
+    targets = [take_attribute(each) for each in node.nodes("targets", ())]
     for key, listed in (("static", static), ("targets", targets)):
         if len({each.name for each in listed}) != len(listed):
             node.refuse(key, "names everything once", [each.name for each in listed])
@@ -349,7 +358,8 @@ def _objects(node: Node) -> dict[str, Any]:
     return found | {"static": tuple(static), "targets": tuple(targets)}
 
 
-def _attribute(node: Node) -> Attribute:
+def take_attribute(node: Node) -> Attribute:
+    """Take a static column, target or column of alerts."""
     column = node.text("column")
     name, missing = node.text("name", column), node.texts("missing", ())
     numbers = tuple(float(each) for each in missing if _is_number(each))
@@ -362,7 +372,8 @@ def _is_number(text: str) -> bool:
     return re.fullmatch(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", text) is not None
 
 
-def _classes(node: Node) -> Classes:
+def take_classes(node: Node) -> Classes:
+    """Take how classes are told."""
     if ("column" in node) == ("constant" in node):
         node.refuse("column", "or 'constant' is given, one of them", [])
     column, constant = node.text("column", ""), node.text("constant", None)
