@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -63,9 +64,12 @@ def read_array_header(file: Any, size: int, where: str) -> tuple[tuple[int, ...]
     try:
         version = np.lib.format.read_magic(file)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-        shape, fortran, dtype = read(file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            shape, fortran, dtype = read(file)
         count = math.prod(int(each) for each in shape)
-    except (ValueError, KeyError, TypeError, SyntaxError, EOFError, MemoryError, RecursionError) as error:
+    # NumPy parses the header as a literal of Python, whose tokenizer and parser have errors of many kinds.
+    except Exception as error:
         raise DataError(f"{where}: no array of NumPy, or a damaged one: {error}") from error
     if dtype.hasobject:
         raise DataError(f"{where}: arrays hold numbers or text; nothing is unpickled. Received: {dtype}")

@@ -191,6 +191,8 @@ def _parse(
     import pyarrow.csv
 
     block = Block(start, end, 0)
+    if not content.isascii():
+        content = content.decode("utf-8", "replace").encode()
     if layout.comment:
         mark = re.escape(layout.comment.encode())
         content = re.sub(rb"(?m)^[ \t]*" + mark + rb"[^\n]*\n?", b"", content)

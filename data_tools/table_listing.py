@@ -74,7 +74,7 @@ class Listing:
     UsageError
         If no file fits the mapping's patterns.
     DataError
-        If the object table cannot be read.
+        If the object table cannot be read, or no file but damaged archives.
     """
 
     def __init__(self, mapping: TableMapping, units: Sequence[Unit]) -> None:
@@ -88,6 +88,8 @@ class Listing:
             ("objects.files", tables, mapping.object_files),
         ):
             if needed and not files:
+                if broken:
+                    raise DataError(f"{broken[0].name}: {broken[0].problem}; no other file fits {' '.join(needed)}")
                 names = ", ".join(unit.name for unit in units[:5])
                 raise UsageError(f"key {key!r}: no file fits {' '.join(needed)}. Received: {names or 'no file'}")
         self.entries: dict[str, Entry] = {}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import pickle
+import re
 import tarfile
+from importlib import resources
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from data_tools import table, table_mapping
+from data_tools import table
 from data_tools.sources import SOURCES, open_source, source_class
 from data_tools.table import TableSource
 from data_tools.table_mapping import MAPPINGS, load_mapping
 from tfrecords.errors import DataError, UsageError
-from tfrecords.reader import RecordDirectory, read_ledger
+from tfrecords.reader import read_ledger
 from tfrecords.schema import FLAG_DETECTED, FLAG_SATURATED, FLAG_UNKNOWN
 
 MAPPING = {
@@ -146,10 +149,9 @@ SAME = {
 
 
 @pytest.mark.parametrize("case", SAME)
-def test_layouts_change_nothing(toy, case):
-    plain, other = _outcomes(toy()), None
-    for path in (table_mapping.Path(toy.__closure__[0].cell_contents)).glob("curves*"):
-        path.unlink()
+def test_layouts_change_nothing(toy, tmp_path, case):
+    plain = _outcomes(toy())
+    (tmp_path / "curves.csv").unlink()
     other = _outcomes(toy(**SAME[case]))
     assert sorted(other) == sorted(plain)
     for object_id, outcome in plain.items():
@@ -302,17 +304,35 @@ def test_long_tables_are_read_in_pieces(toy, monkeypatch):
         assert len(outcome.record.lc) == 10
 
 
-def test_the_real_tables(shared, tmp_path):
-    archive = str(shared("data/rrlyrae_s82_snia_ztf.tar.gz"))
-    for mapping, workers in (("sesar2010", "2"), ("ztf_bts", "1")):
-        table.main([archive, "--mapping", mapping, "--out", str(tmp_path / mapping), "--quiet", "--workers", workers])
-    stars = RecordDirectory(tmp_path / "sesar2010")
-    assert (stars.info.ledger.written, stars.info.ledger.input) == (483, 483)
-    classes = stars.index["class_id"].tolist()
-    assert (classes.count(1), classes.count(2)) == (379, 104)
-    records = [stars.record(row) for row in range(483)]
-    assert sum(len(record.lc) for record in records) == 136_196 - 59
+def test_the_real_stars(shared):
+    archive = shared("data/rrlyrae_s82_snia_ztf.tar.gz")
+    source = TableSource([archive], mapping="sesar2010")
+    sent = pickle.loads(pickle.dumps(source))
+    records = [outcome.record for piece in source.pieces() for outcome in sent.read(piece)]
+    classes = source.labels()[1].tolist()
+    assert (len(records), classes.count(1), classes.count(2)) == (483, 379, 104)
+    # Of 136,196 rows, 59 have the error 99.999.
+    assert sum(len(record.lc) for record in records) == 136_137
     [star] = [record for record in records if record.object_id == "4099"]
     assert star.targets["period"][0] == 0.641754351271
-    snia = RecordDirectory(tmp_path / "ztf_bts").info
-    assert (snia.ledger.written, snia.ledger.skipped, snia.ledger.quarantined) == (2289, 25, 0)
+
+
+@pytest.mark.slow
+def test_the_real_supernovae(shared):
+    archive = shared("data/rrlyrae_s82_snia_ztf.tar.gz")
+    outcomes = list(TableSource([archive], mapping="ztf_bts").objects())
+    assert sum(each.record is not None for each in outcomes) == 2289
+    assert sum(len(each.record.lc) for each in outcomes if each.record is not None) == 44_339
+    assert [each.reason for each in outcomes if each.record is None] == ["no observations"] * 25
+
+
+def test_the_mappings_of_the_readme_are_whole(tmp_path):
+    from data_tools.stamps_mapping import load_stamp_mapping
+
+    text = resources.files("data_tools").joinpath("README.md").read_text(encoding="utf-8")
+    one, two = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "one.yaml").write_text(one)
+    (tmp_path / "two.yaml").write_text(two)
+    mapping = load_mapping(tmp_path / "one.yaml")
+    assert (mapping.time_shift, mapping.limits.keep, mapping.targets[0].name) == (49999.5, True, "period")
+    assert load_stamp_mapping(tmp_path / "two.yaml").placeholders == ("candid",)
