@@ -243,6 +243,9 @@ class _Transfer:
             start, total = 0, remaining
         if headers.get("Content-Type", "").startswith("text/html") and not self._remote.name.endswith(("html", "htm")):
             raise DataError(f"{self._remote.url}: the server sent a web page instead of the file (a login, or moved?)")
+        if headers.get("Content-Encoding", "identity") != "identity":
+            encoding = headers["Content-Encoding"]
+            raise DataError(f"{self._remote.url}: the server sends the file as it is. Received: encoded as {encoding}")
         expected = self._remote.bytes
         if expected is not None and total is not None and total != expected:
             raise DataError(f"{self._remote.url}: the file has {expected} bytes. Received: {total} by the server")

@@ -23,6 +23,8 @@ _READ = 4 << 20
 _MAX_LINE = 16 << 20
 _BATCH_ROWS = 1 << 16
 _MAX_ROW_GROUP = 4 << 30
+# A light curve has several bytes a row, whatever compresses it.
+_FEW_VALUES = 1_000_000
 _PARQUET = b"PAR1"
 _NULLS = ["", "nan", "NaN", "NAN", "-nan", "null", "NULL", "none", "None", "NA", "N/A", "n/a", "#N/A", "--", "<NA>"]
 
@@ -287,10 +289,8 @@ def _parquet_blocks(opener: Opener, unit: Unit, columns: Columns, start: int, en
             source = str(unit.path) if unit.offset < 0 else io.BytesIO(opener.whole(unit))
             file = stack.enter_context(pa.parquet.ParquetFile(source, pre_buffer=False))
             require_columns(unit.name, file.schema_arrow.names, columns.all)
+            _check_size(file, unit, columns)
             for group in range(start, file.num_row_groups if end is None else min(end, file.num_row_groups)):
-                size = file.metadata.row_group(group).total_byte_size
-                if size > _MAX_ROW_GROUP:
-                    raise DataError(f"{unit.name}: a row group has at most {_MAX_ROW_GROUP} bytes. Received: {size}")
                 for batch in file.iter_batches(_BATCH_ROWS, [group], list(columns.all), use_threads=False):
                     arrays = {each: batch.column(each) for each in columns.all}
                     block = Block(group, group + 1, batch.num_rows)
@@ -299,6 +299,25 @@ def _parquet_blocks(opener: Opener, unit: Unit, columns: Columns, start: int, en
                     yield _finish(block, arrays, columns, unit.name)
         except (pa.ArrowException, OSError, ValueError, EOFError, KeyError, OverflowError, TypeError) as error:
             raise DataError(f"{unit.name}: cut short or damaged: {' '.join(str(error).split())}") from error
+
+
+def _check_size(file: Any, unit: Unit, columns: Columns) -> None:
+    """Refuse a file that would unfold to far more values than any light curves have. Raises DataError."""
+    most = max(_FEW_VALUES, unit.size if unit.offset >= 0 else unit.path.stat().st_size)
+    counts: dict[str, int] = {}
+    for group in range(file.num_row_groups):
+        content = file.metadata.row_group(group)
+        if content.total_byte_size > _MAX_ROW_GROUP:
+            raise DataError(
+                f"{unit.name}: a row group has at most {_MAX_ROW_GROUP} bytes. Received: {content.total_byte_size}"
+            )
+        for number in range(content.num_columns):
+            column = content.column(number)
+            name = column.path_in_schema.split(".")[0]
+            counts[name] = counts.get(name, 0) + max(column.num_values, content.num_rows)
+    for name in columns.all:
+        if counts.get(name, 0) > most:
+            raise DataError(f"{unit.name}: column {name!r} unfolds to {counts[name]} values, more than bytes; refused")
 
 
 def _flatten(block: Block, arrays: dict[str, Any], columns: Columns, name: str) -> dict[str, Any]:

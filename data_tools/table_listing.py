@@ -125,6 +125,9 @@ class Listing:
         inline = not mapping.own_objects and (bool(self._attributes) or mapping.classes is not None)
         if owner is not None and not inline:
             return
+        if owner is not None and not _object_columns(mapping):
+            owner.class_id = class_of(mapping.classes, {})
+            return
         columns = [mapping.id.column] if owner is None else []
         if inline:
             columns += _object_columns(mapping)

@@ -166,7 +166,7 @@ def load_mapping(name: str | Path) -> TableMapping:
     Parameters
     ----------
     name : str or path
-        Name of a ready one, or a YAML file.
+        Name of a ready one, or a YAML file; one with ``light_curves: NAME`` alone stands for the ready one.
 
     Raises
     ------
@@ -179,6 +179,8 @@ def load_mapping(name: str | Path) -> TableMapping:
         content, where = read_yaml(Path(name)), Path(name).name
     else:
         raise UsageError(f"a mapping is a .yaml file or one of {', '.join(MAPPINGS)}. Received: {str(name)!r}")
+    if isinstance(content, dict) and set(content) == {"light_curves"} and content["light_curves"] in MAPPINGS:
+        return load_mapping(content["light_curves"])
     return _mapping(Node(content, "", where))
 
 

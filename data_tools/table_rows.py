@@ -12,9 +12,11 @@ import numpy as np
 
 from data_tools.table_blocks import Block, Columns
 from data_tools.table_mapping import Limits, Rule, TableMapping, key_of
+from tfrecords.errors import DataError
 from tfrecords.schema import FLAG_DETECTED, FLAG_SATURATED, FLAG_UNKNOWN, LightCurve, sort_rows
 
 _MAGNITUDE = np.log(10.0) / 2.5
+_MAX_ROWS = 50_000_000
 
 
 def row_columns(mapping: TableMapping) -> Columns:
@@ -50,6 +52,7 @@ class Rows:
     place: Mapping[str, int]
     problems: dict[int, str] = field(default_factory=dict)
     _found: list[tuple[np.ndarray, ...]] = field(default_factory=list)
+    _count: int = 0
 
     def add(self, block: Block, where: str, object_id: str | None = None, band: str | None = None) -> None:
         """Take the rows of a block.
@@ -61,6 +64,11 @@ class Rows:
             The file, for messages.
         object_id, band : str, optional
             If they come from the name of the file.
+
+        Raises
+        ------
+        DataError
+            If there are more than 50 million rows.
         """
         mapping = self.mapping
         if object_id is not None:
@@ -96,6 +104,9 @@ class Rows:
                 received = unknown(row) if column not in block.numbers else block.numbers[column][row]
                 self._blame(int(owner[row]), f"{where}: column {column!r} {rule}. Received: {received!r}")
         kept &= number >= 0
+        self._count += int(kept.sum())
+        if self._count > _MAX_ROWS:
+            raise DataError(f"{where}: the objects of a piece have at most {_MAX_ROWS} rows (one id for all?)")
         flags = self._flags(block, limits, flux, error)
         self._found.append(tuple(each[kept] for each in (owner, time, number, flux, error, flags)))
 

@@ -66,7 +66,8 @@ def toy_fixture(tmp_path):
     def write(curves=CURVES, objects=OBJECTS, name="curves.csv", options=None, **changes):
         mapping = {**MAPPING, "light_curves": {**MAPPING["light_curves"], **changes}, **(options or {})}
         if objects is None:
-            mapping.pop("objects")
+            if mapping["objects"] is MAPPING["objects"]:
+                mapping.pop("objects")
         else:
             (tmp_path / "objects.csv").write_text(objects)
         (tmp_path / "mapping.yaml").write_text(yaml.safe_dump({k: v for k, v in mapping.items() if v is not None}))
@@ -246,6 +247,28 @@ def test_bombs_are_refused(toy, monkeypatch):
     assert all("grows beyond" in each.reason for each in found.values())
 
 
+def test_parquet_that_unfolds_to_more_values_than_bytes_is_refused(toy):
+    file = io.BytesIO()
+    number = pa.array(np.zeros(1_100_000))
+    columns = {name: number for name in ("id", "t", "mag", "err")}
+    pq.write_table(pa.table({**columns, "band": pa.array(["g"] * len(number))}), file)
+    found = _outcomes(toy(file.getvalue(), objects=None, name="curves.parquet"))
+    assert ["unfolds to 1100000 values" in each.reason for each in found.values()] == [True]
+
+
+def test_one_class_for_all_and_workers_change_nothing(toy, tmp_path):
+    rule = {"class": {"constant": "RRab", "classes": [{"id": 4, "name": "RRab"}]}}
+    for number in range(3):
+        (tmp_path / f"curves_{number}.csv").write_text("t,mag,err\n1,20,.1\n")
+    by_file = {**MAPPING["light_curves"], "id": {"file": r"curves_(\w+)\.csv"}, "band": {"constant": 1}}
+    source = toy("t,mag,err\n", objects=None, name="curves_9.csv", options={"objects": rule, "light_curves": by_file})
+    assert source.labels()[1].tolist() == [4, 4, 4, 4]
+    for workers in "12":
+        table.main([str(tmp_path), "--out", str(tmp_path / f".{workers}"), "--quiet", "--workers", workers])
+    one, two = ({each.name: each.read_bytes() for each in (tmp_path / f".{n}").iterdir()} for n in "12")
+    assert one == two
+
+
 WRONG = {
     "survey": ({"survey": None}, "'survey' is needed"),
     "bands": ({"bands": [{"name": "g", "wavelength_angstrom": -1}]}, r"'bands\[0\].wavelength_angstrom' is positive"),
@@ -279,7 +302,9 @@ def test_a_column_that_is_missing_is_named(toy, tmp_path):
         load_mapping("sesar")
 
 
-def test_ready_mappings_are_whole():
+def test_ready_mappings_are_whole(tmp_path):
+    (tmp_path / "m.yaml").write_text("light_curves: ztf_bts")
+    assert load_mapping(tmp_path / "m.yaml") == load_mapping("ztf_bts")
     for name in MAPPINGS:
         mapping = load_mapping(name)
         assert len(mapping.bands) >= 3 and mapping.zero_point == 27.5
