@@ -99,12 +99,12 @@ def read_table(path: Path, limit: int = MAX_BYTES) -> Table:
         If the file is cut short, damaged, no FITS file, or the header does not fit what follows it.
     """
     content = read_file(path, limit)
-    keywords, size = _read_header(content, 0, path.name)
-    offset = size + _data_bytes(keywords, path.name)
-    header, size = _read_header(content, offset, path.name)
+    keywords, size = read_header(content, 0, path.name)
+    offset = size + data_bytes(keywords, path.name)
+    header, size = read_header(content, offset, path.name)
     if header.get("XTENSION", "").strip() != "BINTABLE":
         raise DataError(f"{path.name}: extension 1 is a binary table. Received: {header.get('XTENSION')!r}")
-    start, needed = offset + size, _data_bytes(header, path.name)
+    start, needed = offset + size, data_bytes(header, path.name)
     width, count = header["NAXIS1"], header["NAXIS2"]
     if start + width * count > len(content):
         raise DataError(
@@ -115,7 +115,8 @@ def read_table(path: Path, limit: int = MAX_BYTES) -> Table:
     return Table(path.name, keywords, np.frombuffer(content, dtype, count, start), scaling)
 
 
-def _read_header(content: bytes, offset: int, where: str) -> tuple[Any, int]:
+def read_header(content: bytes, offset: int, where: str) -> tuple[Any, int]:
+    """Read the header at an offset: values by keyword, and its size in bytes. Raises DataError."""
     from astropy.io import fits
 
     end = None
@@ -139,23 +140,24 @@ def _read_header(content: bytes, offset: int, where: str) -> tuple[Any, int]:
         raise DataError(f"{where}: a damaged FITS header: {type(error).__name__}: {error}") from error
 
 
-def _data_bytes(header: Mapping[str, Any], where: str) -> int:
+def data_bytes(header: Mapping[str, Any], where: str) -> int:
     """Give the size of the data after a header, padding included."""
-    axes = _integer(header, "NAXIS", where, 0, 999)
+    axes = integer(header, "NAXIS", where, 0, 999)
     if axes == 0:
         return 0
     count = 1
     for axis in range(axes):
-        count *= _integer(header, f"NAXIS{axis + 1}", where, 0, 1 << 40)
+        count *= integer(header, f"NAXIS{axis + 1}", where, 0, 1 << 40)
         if count > 1 << 50:
             raise DataError(f"{where}: the sizes of the axes belong to a file. Received: NAXIS{axis + 1} {count}")
-    bits = _integer(header, "BITPIX", where, -64, 64)
-    groups = _integer(header, "PCOUNT", where, 0, 1 << 40, 0)
+    bits = integer(header, "BITPIX", where, -64, 64)
+    groups = integer(header, "PCOUNT", where, 0, 1 << 40, 0)
     size = abs(bits) // 8 * (count + groups)
     return -(-size // BLOCK) * BLOCK
 
 
-def _integer(header: Mapping[str, Any], key: str, where: str, least: int, most: int, default: int | None = None) -> int:
+def integer(header: Mapping[str, Any], key: str, where: str, least: int, most: int, default: int | None = None) -> int:
+    """Give a keyword's integer. Raises DataError if it is none or beyond its limits."""
     value = header.get(key, default)
     if type(value) is not int or not least <= value <= most:
         raise DataError(f"{where}: key {key} is an integer from {least} to {most}. Received: {value!r}")
@@ -164,7 +166,7 @@ def _integer(header: Mapping[str, Any], key: str, where: str, least: int, most: 
 
 def _columns(header: Mapping[str, Any], where: str) -> tuple[np.dtype, dict[str, tuple[float, float]]]:
     fields, scaling = [], {}
-    for number in range(1, _integer(header, "TFIELDS", where, 0, _MAX_COLUMNS) + 1):
+    for number in range(1, integer(header, "TFIELDS", where, 0, _MAX_COLUMNS) + 1):
         name, form = header.get(f"TTYPE{number}"), header.get(f"TFORM{number}")
         match = re.fullmatch(r"(\d{0,9})([A-Z])(?:\(.*\))?\w*", form.strip()) if isinstance(form, str) else None
         if match is None or not isinstance(name, str) or not name.strip():

@@ -18,6 +18,9 @@ from tfrecords.schema import Record
 SOURCES = {
     "plasticc": "data_tools.plasticc:PlasticcSource",
     "snana": "data_tools.snana:SnanaSource",
+    "table": "data_tools.table:TableSource",
+    "grid": "data_tools.grid:GridSource",
+    "stamps": "data_tools.stamps:StampSource",
     "records": "data_tools.records:RecordSource",
     "asas": "data_tools.asas:AsasSource",
     "lamost": "data_tools.lamost:LamostSource",

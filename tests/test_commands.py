@@ -175,6 +175,10 @@ USAGE = {
         ["a.parquet", "--out", "o", "--static-columns", "SIM_PEAKMJD"],
         ["MWEBV", "SIM_PEAKMJD"],
     ),
+    "table: mapping": ("data_tools.table", ["x.csv", "--out", "o"], ["--mapping", "sesar2010", "none"]),
+    "table: grid": ("data_tools.table", ["x.csv", "--out", "o", "--step", "3"], ["--grid", "step"]),
+    "stamps: mapping": ("data_tools.stamps", ["x", "--out", "o"], [".yaml", "none"]),
+    "fetch: name": ("data_tools.fetch", ["elastic"], ["--list", "elasticc", "'elastic'"]),
     "records: truth": (
         "data_tools.plasticc",
         ["m.csv", "l.csv", "--out", "o", "--static-columns", "true_z"],
