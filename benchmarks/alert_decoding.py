@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools import avro
-from data_tools.avro_schema import Readers, decode
-from data_tools.ztf_alert import WANTS, decode_alert
-from data_tools.ztf_survey import CUTOUTS
+from data_tools.formats import avro
+from data_tools.formats.avro_schema import Readers, decode
+from data_tools.readers.ztf_alert import WANTS, decode_alert
+from data_tools.readers.ztf_survey import CUTOUTS
 from tfrecords.errors import DataError
 
 

@@ -89,8 +89,8 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=1, help="pairs of each class (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    from data_tools.snana_synth import synthesise
-    from data_tools.snana_synth_models import MODELS
+    from data_tools.synthetic.snana_synth import synthesise
+    from data_tools.synthetic.snana_synth_models import MODELS
 
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

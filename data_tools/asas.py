@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_tools.conversion import names_in, parser_of, run_conversion
-from data_tools.label_table import LabelTable
+from data_tools.engine.conversion import names_in, parser_of, run_conversion
+from data_tools.formats.label_table import LabelTable
+from data_tools.formats.untrusted import Truncated, infinite_in_f4, number_rows, tar_members
 from data_tools.sources import Outcome, Piece, PiecewiseSource
-from data_tools.untrusted import Truncated, infinite_in_f4, number_rows, tar_members
 from tfrecords import command
 from tfrecords.errors import DataError, UsageError
 from tfrecords.info import Band, StaticColumn

@@ -21,9 +21,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from data_tools.conversion import add_output_flags, run_conversion
-from data_tools.plasticc_survey import BANDS as LSST_BANDS
-from data_tools.processes import in_order
+from data_tools.engine.conversion import add_output_flags, run_conversion
+from data_tools.engine.processes import in_order
+from data_tools.readers.plasticc_survey import BANDS as LSST_BANDS
 from data_tools.sources import Outcome
 from tfrecords import command
 from tfrecords.errors import UsageError

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_tools.alert_labels import read_labels
-from data_tools.conversion import names_in, parser_of, run_conversion
-from data_tools.elasticc_alerts_files import AlertRows, Entry, find_files, list_alerts, load_alerts
-from data_tools.elasticc_alerts_files import looks_like_alerts as _looks_like_alerts
-from data_tools.elasticc_alerts_survey import (
+from data_tools.engine.conversion import names_in, parser_of, run_conversion
+from data_tools.formats.alert_labels import read_labels
+from data_tools.readers.elasticc_alerts_files import AlertRows, Entry, find_files, list_alerts, load_alerts
+from data_tools.readers.elasticc_alerts_files import looks_like_alerts as _looks_like_alerts
+from data_tools.readers.elasticc_alerts_survey import (
     BANDS,
     COLUMNS,
     FLUX_UNIT,

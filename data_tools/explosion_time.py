@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.processes import cores, in_order
+from data_tools.engine.processes import cores, in_order
 from tfrecords import command
 from tfrecords.derived import DerivedGroup, DerivedWriter
 from tfrecords.errors import UsageError

@@ -1,7 +1,7 @@
 """Computed light-curve features of a directory of records, as a derived group beside them.
 
-What is computed is stated in `data_tools.feature_list`. Objects are dealt in pieces to processes and written in the
-order of the records; memory does not grow with their number, and the bytes do not depend on the number of processes.
+What is computed is stated in `data_tools.computed.feature_list`. Objects are dealt in pieces to processes and written
+in the order of the records; memory does not grow with their number, and the bytes do not depend on the processes.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.feature_list import columns
-from data_tools.feature_values import FeatureExtractor, code_version
-from data_tools.processes import cores, in_order
-from data_tools.published_features import join
+from data_tools.computed.feature_list import columns
+from data_tools.computed.feature_values import FeatureExtractor, code_version
+from data_tools.computed.published_features import join
+from data_tools.engine.processes import cores, in_order
 from tfrecords import command
 from tfrecords.derived import DerivedGroup, DerivedWriter
 from tfrecords.errors import DataError, UsageError

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from data_tools.download import Progress, Remote, download
-from data_tools.unpack import SUFFIXES, is_archive, unpack
-from data_tools.yaml_keys import Node, read_yaml
+from data_tools.formats.yaml_keys import Node, read_yaml
+from data_tools.remote.download import Progress, Remote, download
+from data_tools.remote.unpack import SUFFIXES, is_archive, unpack
 from tfrecords import command
 from tfrecords.errors import DataError, UsageError
 

@@ -27,8 +27,8 @@ from pathlib import Path
 
 import numpy as np
 
+from data_tools.engine.processes import cores, in_order
 from data_tools.features import Piece, check_days, days_argument
-from data_tools.processes import cores, in_order
 from tfrecords import command
 from tfrecords.derived import DerivedGroup, DerivedWriter
 from tfrecords.errors import DataError, UsageError

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.arrays import Place, load_rows, open_archive, shape_of
+from data_tools.formats.arrays import Place, load_rows, open_archive, shape_of
 from data_tools.sources import Outcome, Piece, PiecewiseSource
 from tfrecords.errors import DataError, UsageError
 from tfrecords.info import Band, NativeClass, StaticColumn

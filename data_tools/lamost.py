@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_tools.conversion import names_in, parser_of, run_conversion
-from data_tools.label_table import LabelTable
-from data_tools.lamost_files import SUFFIXES, looks_like_spectrum, read_header, read_spectrum, spectrum_files
+from data_tools.engine.conversion import names_in, parser_of, run_conversion
+from data_tools.formats.label_table import LabelTable
+from data_tools.formats.untrusted import infinite_in_f4
+from data_tools.readers.lamost_files import SUFFIXES, looks_like_spectrum, read_header, read_spectrum, spectrum_files
 from data_tools.sources import Outcome, Piece, PiecewiseSource
-from data_tools.untrusted import infinite_in_f4
 from tfrecords import command
 from tfrecords.errors import DataError, UsageError
 from tfrecords.info import NativeClass, StaticColumn

@@ -1,8 +1,9 @@
 """Divide a directory of records anew, or say which of its splits share objects: ``python -m data_tools.partition``.
 
-Data's path: groupings of the objects (`data_tools.groups`) are joined; whole groups are dealt to partitions,
-stratified by class (`data_tools.splits`), or a published table says where each object goes (`data_tools.published`);
-records are copied as their bytes are, in the order of the ledger, with their derived groups.
+Data's path: groupings of the objects (`data_tools.engine.groups`) are joined; whole groups are dealt to partitions,
+stratified by class (`data_tools.engine.splits`), or a published table says where each object goes
+(`data_tools.engine.published`); records are copied as their bytes are, in the order of the ledger, with their derived
+groups.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools import groups
-from data_tools.conversion import names_in
-from data_tools.published import Published, read_splits
-from data_tools.splits import Partitioning
-from data_tools.summary import Summary
-from data_tools.summary import report as print_counts
+from data_tools.engine import groups
+from data_tools.engine.conversion import names_in
+from data_tools.engine.published import Published, read_splits
+from data_tools.engine.splits import Partitioning
+from data_tools.engine.summary import Summary
+from data_tools.engine.summary import report as print_counts
 from tfrecords import command
 from tfrecords.errors import DataError, UsageError
 from tfrecords.framing import read_frame

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools import tables
-from data_tools.conversion import names_in, parser_of, run_conversion
-from data_tools.plasticc_files import find_files, objects_of, require_row_columns, row_problem
-from data_tools.plasticc_survey import (
+from data_tools.engine.conversion import names_in, parser_of, run_conversion
+from data_tools.formats import tables
+from data_tools.readers.plasticc_files import find_files, objects_of, require_row_columns, row_problem
+from data_tools.readers.plasticc_survey import (
     BANDS,
     DEFAULT_STATIC_COLUMNS,
     FLUX_UNIT,

@@ -14,9 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_tools.conversion import names_in, parser_of, run_conversion
-from data_tools.lamost_files import SUFFIXES, read_spectrum
-from data_tools.psm_tables import (
+from data_tools.engine.conversion import names_in, parser_of, run_conversion
+from data_tools.formats.tables import read_header
+from data_tools.formats.untrusted import infinite_in_f4, number_rows
+from data_tools.formats.zip_members import ZipPlace, read_member, zip_places
+from data_tools.readers.lamost_files import SUFFIXES, read_spectrum
+from data_tools.readers.psm_tables import (
     CLASS_COLUMN,
     NAME_COLUMN,
     STATIC_COLUMNS,
@@ -29,9 +32,6 @@ from data_tools.psm_tables import (
     subset_mask,
 )
 from data_tools.sources import Outcome, Piece, PiecewiseSource
-from data_tools.tables import read_header
-from data_tools.untrusted import infinite_in_f4, number_rows
-from data_tools.zip_members import ZipPlace, read_member, zip_places
 from tfrecords import command
 from tfrecords.errors import DataError, UsageError
 from tfrecords.info import Band

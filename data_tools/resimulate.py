@@ -1,8 +1,8 @@
 """Copies of labelled light curves at other redshifts, brightnesses and noise, as a directory of records of their own.
 
-The physics is in `data_tools.resimulation`. Copies stand in the partition of their object, so that a fold that
-validates knows nothing of the folds that train; objects of the test split and unlabelled ones get none. Objects are
-dealt in pieces to processes and written in the order of the records; the bytes do not depend on the processes.
+The physics is in `data_tools.synthetic.resimulation`. Copies stand in the partition of their object, so that a fold
+that validates knows nothing of the folds that train; objects of the test split and unlabelled ones get none. Objects
+are dealt in pieces to processes and written in the order of the records; the bytes do not depend on the processes.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.copies import Columns, Resimulator
-from data_tools.processes import cores, in_order
-from data_tools.resimulation import Settings
+from data_tools.engine.processes import cores, in_order
+from data_tools.synthetic.copies import Columns, Resimulator
+from data_tools.synthetic.resimulation import Settings
 from tfrecords import command
 from tfrecords.errors import UsageError
 from tfrecords.info import DatasetInfo

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.conversion import names_in, parser_of, run_conversion
-from data_tools.fits_table import Table, read_table
-from data_tools.snana_events import PairReader, text_outcome
-from data_tools.snana_files import Files, find_files
-from data_tools.snana_survey import FLUX_UNIT, SURVEYS, ZERO_POINT, Survey, load_survey, recognise
-from data_tools.snana_text import TextEvent, read_text
+from data_tools.engine.conversion import names_in, parser_of, run_conversion
+from data_tools.formats.fits_table import Table, read_table
+from data_tools.readers.snana_events import PairReader, text_outcome
+from data_tools.readers.snana_files import Files, find_files
+from data_tools.readers.snana_survey import FLUX_UNIT, SURVEYS, ZERO_POINT, Survey, load_survey, recognise
+from data_tools.readers.snana_text import TextEvent, read_text
 from data_tools.sources import Outcome, Piece, PiecewiseSource
 from tfrecords import command
 from tfrecords.errors import DataError, UsageError
@@ -211,7 +211,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _synthesise(argv: Sequence[str]) -> None:
-    from data_tools import snana_synth
+    from data_tools.synthetic import snana_synth
 
     parser = argparse.ArgumentParser(
         prog="python -m data_tools.snana synth",

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_tools.conversion import names_in, parser_of, run_conversion
+from data_tools.engine.conversion import names_in, parser_of, run_conversion
+from data_tools.readers.spectra_files import Template, read_fluxes, read_template
 from data_tools.sources import Outcome, Piece, PiecewiseSource
-from data_tools.spectra_files import Template, read_fluxes, read_template
 from tfrecords import command
 from tfrecords.errors import DataError, UsageError
 from tfrecords.info import NativeClass, StaticColumn

@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.arrays import Place, load_rows, read_array_header, shape_of
-from data_tools.compressed import read_file
-from data_tools.conversion import names_in, parser_of, run_conversion
-from data_tools.fits_image import read_images
+from data_tools.engine.conversion import names_in, parser_of, run_conversion
+from data_tools.formats.arrays import Place, load_rows, read_array_header, shape_of
+from data_tools.formats.compressed import read_file
+from data_tools.formats.fits_image import read_images
+from data_tools.formats.streams import Opener, Unit, list_units
+from data_tools.readers.stamps_mapping import StampMapping, load_stamp_mapping
+from data_tools.readers.table_blocks import Columns, read_blocks
+from data_tools.readers.table_listing import class_of, matching, parse_attribute
+from data_tools.readers.table_mapping import key_of, mapping_files
 from data_tools.sources import Outcome, Piece, PiecewiseSource
-from data_tools.stamps_mapping import StampMapping, load_stamp_mapping
-from data_tools.streams import Opener, Unit, list_units
-from data_tools.table_blocks import Columns, read_blocks
-from data_tools.table_listing import class_of, matching, parse_attribute
-from data_tools.table_mapping import key_of, mapping_files
 from tfrecords import command
 from tfrecords.errors import DataError, UsageError
 from tfrecords.info import Band

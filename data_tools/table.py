@@ -1,6 +1,6 @@
 """Light curves of any survey in tables (CSV, parquet) or fixed-grid arrays: ``python -m data_tools.table``.
 
-A mapping says what the columns mean (`data_tools.table_mapping`).
+A mapping says what the columns mean (`data_tools.readers.table_mapping`).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.conversion import names_in, parser_of, run_conversion
+from data_tools.engine.conversion import names_in, parser_of, run_conversion
+from data_tools.formats.streams import Opener, Unit, list_units
+from data_tools.readers.table_blocks import read_blocks
+from data_tools.readers.table_listing import Entry, Listing
+from data_tools.readers.table_mapping import MAPPINGS, TableMapping, key_of, load_mapping, mapping_files
+from data_tools.readers.table_rows import Rows, row_columns
 from data_tools.sources import Outcome, Piece, PiecewiseSource
-from data_tools.streams import Opener, Unit, list_units
-from data_tools.table_blocks import read_blocks
-from data_tools.table_listing import Entry, Listing
-from data_tools.table_mapping import MAPPINGS, TableMapping, key_of, load_mapping, mapping_files
-from data_tools.table_rows import Rows, row_columns
 from tfrecords import command
 from tfrecords.errors import DataError, UsageError
 from tfrecords.schema import Record

@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_tools.alert_labels import read_labels
-from data_tools.conversion import names_in, parser_of, run_conversion
-from data_tools.sources import Outcome, Piece, PiecewiseSource
-from data_tools.ztf_alert import Alert, decode_alert, light_curve
-from data_tools.ztf_files import TAR_GZ, AlertFile, Damage, Entry, Place, find_files, list_alerts, load_alerts
-from data_tools.ztf_files import looks_like_alerts as _looks_like_alerts
-from data_tools.ztf_survey import (
+from data_tools.engine.conversion import names_in, parser_of, run_conversion
+from data_tools.formats.alert_labels import read_labels
+from data_tools.readers.ztf_alert import Alert, decode_alert, light_curve
+from data_tools.readers.ztf_files import TAR_GZ, AlertFile, Damage, Entry, Place, find_files, list_alerts, load_alerts
+from data_tools.readers.ztf_files import looks_like_alerts as _looks_like_alerts
+from data_tools.readers.ztf_survey import (
     ALERT_COLUMNS,
     ALERT_NAMES,
     BANDS,
@@ -34,6 +33,7 @@ from data_tools.ztf_survey import (
     check_static_columns,
     column,
 )
+from data_tools.sources import Outcome, Piece, PiecewiseSource
 from tfrecords import command
 from tfrecords.errors import DataError, UsageError
 from tfrecords.info import NativeClass

@@ -11,9 +11,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from data_tools import asas, untrusted
+from data_tools import asas
 from data_tools.asas import AsasSource
-from data_tools.compressed import read_file
+from data_tools.formats import untrusted
+from data_tools.formats.compressed import read_file
 from data_tools.sources import SOURCES, open_source, source_class
 from tests.data_tools.survey_files import asas_rows, write_asas, write_tar
 from tfrecords.check import check

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from data_tools import avro
-from data_tools.avro_schema import RECORD_BYTES, Readers, compile_reader, decode
-from data_tools.ztf_alert import WANTS
+from data_tools.formats import avro
+from data_tools.formats.avro_schema import RECORD_BYTES, Readers, compile_reader, decode
+from data_tools.readers.ztf_alert import WANTS
 from tests.data_tools.ztf_alerts_made import SCHEMA, avro_bytes, fastavro, make_alert, previous, zigzag
 from tfrecords.errors import DataError
 

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from data_tools import plasticc, tables
+from data_tools import plasticc
+from data_tools.formats import tables
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory, read_ledger
 

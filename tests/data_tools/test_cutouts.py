@@ -9,8 +9,8 @@ import random
 import numpy as np
 import pytest
 
-from data_tools.cutouts import decode_cutout
-from data_tools.ztf_files import AlertFile, list_alerts, load_alerts
+from data_tools.formats.cutouts import decode_cutout
+from data_tools.readers.ztf_files import AlertFile, list_alerts, load_alerts
 from tests.data_tools.ztf_alerts_made import fits_bytes
 from tfrecords.errors import DataError
 

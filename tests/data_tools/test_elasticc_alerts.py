@@ -10,7 +10,7 @@ import pytest
 
 from data_tools import elasticc_alerts
 from data_tools.elasticc_alerts import ElasticcAlertSource
-from data_tools.elasticc_alerts_survey import COLUMNS
+from data_tools.readers.elasticc_alerts_survey import COLUMNS
 from data_tools.sources import SOURCES, open_source, source_class
 from tests.data_tools.test_ztf import records_of
 from tfrecords.errors import DataError, UsageError

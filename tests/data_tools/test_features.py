@@ -13,9 +13,10 @@ import sys
 import numpy as np
 import pytest
 
-from data_tools import feature_list, feature_values, features
-from data_tools.feature_list import columns
-from data_tools.feature_values import FeatureExtractor, code_version
+from data_tools import features
+from data_tools.computed import feature_list, feature_values
+from data_tools.computed.feature_list import columns
+from data_tools.computed.feature_values import FeatureExtractor, code_version
 from tfrecords.derived import DerivedGroup, DerivedWriter
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory

@@ -13,9 +13,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import yaml
 
-from data_tools import download as download_module
-from data_tools import fetch, unpack
-from data_tools.download import Remote, download
+from data_tools import fetch
+from data_tools.remote import download as download_module
+from data_tools.remote import unpack
+from data_tools.remote.download import Remote, download
 from tfrecords.errors import DataError, UsageError
 
 CONTENT = bytes(range(256)) * 4000

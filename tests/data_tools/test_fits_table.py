@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from data_tools.compressed import gunzip, read_file
-from data_tools.fits_table import read_table
+from data_tools.formats.compressed import gunzip, read_file
+from data_tools.formats.fits_table import read_table
 from tfrecords.errors import DataError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_tools import groups
+from data_tools.engine import groups
 from tests.tfrecords.conftest import SETTINGS, make_record
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory

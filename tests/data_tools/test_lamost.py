@@ -10,8 +10,9 @@ import time
 import numpy as np
 import pytest
 
-from data_tools import lamost, lamost_files
+from data_tools import lamost
 from data_tools.lamost import LamostSource, static_values
+from data_tools.readers import lamost_files
 from data_tools.sources import SOURCES, source_class
 from tests.data_tools.survey_files import lamost_values, write_lamost
 from tfrecords.check import check

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from data_tools import partition, plasticc
-from data_tools.splits import Partitioning
+from data_tools.engine.splits import Partitioning
 from tests.conftest import ROOT
 from tfrecords.check import check
 from tfrecords.derived import DerivedGroup, DerivedWriter

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from data_tools import distributed, piecewise, snana
+from data_tools import snana
+from data_tools.engine import distributed, piecewise
 from tests.data_tools.snana_writer import SnanaPair
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory, read_ledger
@@ -58,7 +59,8 @@ def test_processes_give_the_same_bytes(files, tmp_path):
 
 _KILLED = """
 import os, signal, sys
-from data_tools import distributed, piecewise, snana
+from data_tools import snana
+from data_tools.engine import distributed, piecewise
 call = piecewise.Converter.__call__
 def killed(self, work):
     if work.part == "{part}":
@@ -117,7 +119,7 @@ def test_no_scheduler(files, tmp_path, monkeypatch):
 
 _SLOW = """
 import os, time
-from data_tools import piecewise
+from data_tools.engine import piecewise
 call = piecewise.Converter.__call__
 def slowly(self, work):
     time.sleep(0.5)

@@ -9,7 +9,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from data_tools import plasticc, tables
+from data_tools import plasticc
+from data_tools.formats import tables
 from data_tools.plasticc import PlasticcSource
 from data_tools.sources import SOURCES, open_source
 from tfrecords.check import check

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from data_tools import psm
+from data_tools.formats.zip_members import ZipPlace, read_member, zip_places
 from data_tools.psm import PsmSource, light_curve
-from data_tools.psm_tables import Star, subset_cap, subset_mask
+from data_tools.readers.psm_tables import Star, subset_cap, subset_mask
 from data_tools.sources import SOURCES, source_class
-from data_tools.zip_members import ZipPlace, read_member, zip_places
 from tests.data_tools.survey_files import Psm, lamost_values, psm_light_curve
 from tfrecords import show
 from tfrecords.check import check

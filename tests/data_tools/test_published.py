@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from data_tools.published import read_groups, read_splits
+from data_tools.engine.published import read_groups, read_splits
 from tfrecords.errors import DataError, UsageError
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from data_tools import features, resimulate
-from data_tools.copies import Columns, Resimulator
-from data_tools.gaussian_process import GaussianProcess
-from data_tools.resimulation import (
+from data_tools.computed.gaussian_process import GaussianProcess
+from data_tools.synthetic.copies import Columns, Resimulator
+from data_tools.synthetic.resimulation import (
     Extragalactic,
     Galactic,
     Settings,
@@ -72,7 +72,7 @@ def test_the_process_follows_the_light_curve_and_knows_where_it_does_not():
 def test_the_likelihood_is_that_of_a_normal_distribution():
     from scipy.stats import multivariate_normal
 
-    from data_tools import gaussian_process
+    from data_tools.computed import gaussian_process
 
     lc = _event(rows=12)
     squared = ((lc.time[:, None] - lc.time) / 20) ** 2

@@ -11,16 +11,16 @@ import pytest
 import yaml
 from astropy.io import fits
 
-from data_tools import snana_synth
-from data_tools.resimulation import luminosity_distance
-from data_tools.snana_synth import Traps, synthesise
-from data_tools.snana_synth_columns import HEAD_COLUMNS, PHOT_COLUMNS
-from data_tools.snana_synth_files import make_block
-from data_tools.snana_synth_models import MODELS
-from data_tools.snana_synth_survey import Events, Visits, set_trigger
-from data_tools.snana_synth_transients import WAVELENGTHS, Transient
-from data_tools.snana_synth_traps import CHOICES, mix
-from data_tools.snana_synth_variables import binary_lens
+from data_tools.synthetic import snana_synth
+from data_tools.synthetic.resimulation import luminosity_distance
+from data_tools.synthetic.snana_synth import Traps, synthesise
+from data_tools.synthetic.snana_synth_columns import HEAD_COLUMNS, PHOT_COLUMNS
+from data_tools.synthetic.snana_synth_files import make_block
+from data_tools.synthetic.snana_synth_models import MODELS
+from data_tools.synthetic.snana_synth_survey import Events, Visits, set_trigger
+from data_tools.synthetic.snana_synth_transients import WAVELENGTHS, Transient
+from data_tools.synthetic.snana_synth_traps import CHOICES, mix
+from data_tools.synthetic.snana_synth_variables import binary_lens
 from tfrecords.errors import UsageError
 
 BANDS = "ugrizY"
@@ -315,7 +315,7 @@ def test_nothing_is_replaced_and_nothing_is_left_behind(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="something already"):
         synthesise(tmp_path, 2)
-    monkeypatch.setattr("data_tools.snana_synth.in_order", lambda *_: 1 / 0)
+    monkeypatch.setattr("data_tools.synthetic.snana_synth.in_order", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         synthesise(tmp_path / "new", 2)
     assert [each.name for each in tmp_path.iterdir()] == ["file"]

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from data_tools.splits import Partitioning, select
+from data_tools.engine.splits import Partitioning, select
 from tfrecords.errors import UsageError
 
 COUNTS = {6: 121, 15: 396, 53: 24, 64: 82, 90: 1850}

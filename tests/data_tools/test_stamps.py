@@ -141,7 +141,7 @@ def test_bad_rows_and_files_refuse_their_object_only(folder, tmp_path):
 
 @pytest.mark.parametrize("bits", [16, -64])
 def test_fits_numbers_are_scaled(folder, bits):
-    from data_tools.fits_image import read_images
+    from data_tools.formats.fits_image import read_images
 
     file = io.BytesIO()
     if bits == 16:

@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from data_tools import table
+from data_tools.readers.table_mapping import MAPPINGS, load_mapping
 from data_tools.sources import SOURCES, open_source, source_class
 from data_tools.table import TableSource
-from data_tools.table_mapping import MAPPINGS, load_mapping
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import read_ledger
 from tfrecords.schema import FLAG_DETECTED, FLAG_SATURATED, FLAG_UNKNOWN
@@ -241,7 +241,7 @@ def test_damaged_archives_are_in_the_ledger(toy):
 
 
 def test_bombs_are_refused(toy, monkeypatch):
-    monkeypatch.setattr("data_tools.streams._SMALL", 1 << 20)
+    monkeypatch.setattr("data_tools.formats.streams._SMALL", 1 << 20)
     content = gzip.compress(b"id,t,band,mag,err\n" + b"5,1,g,20,.1\n" * 100_000, 9)
     found = _outcomes(toy(content, objects=None, name="curves.csv"))
     assert all("grows beyond" in each.reason for each in found.values())
@@ -318,7 +318,7 @@ def test_one_source_recognises_a_folder(toy, tmp_path):
 def test_long_tables_are_read_in_pieces(toy, monkeypatch):
     lines = [f"{row % 700},{row},g,20,.1" for row in range(7000)]
     plain = _outcomes(toy("id,t,band,mag,err\n" + "\n".join(lines), objects=None))
-    monkeypatch.setattr("data_tools.table_blocks._READ", 997)
+    monkeypatch.setattr("data_tools.readers.table_blocks._READ", 997)
     monkeypatch.setattr("data_tools.table._MAX_OBJECTS", 100)
     source = toy("id,t,band,mag,err\n" + "\n".join(lines), objects=None)
     assert len(source.pieces()) == 7
@@ -352,7 +352,7 @@ def test_the_real_supernovae(shared):
 
 
 def test_the_mappings_of_the_readme_are_whole(tmp_path):
-    from data_tools.stamps_mapping import load_stamp_mapping
+    from data_tools.readers.stamps_mapping import load_stamp_mapping
 
     text = resources.files("data_tools").joinpath("README.md").read_text(encoding="utf-8")
     one, two = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from data_tools import ztf
+from data_tools.readers.ztf_survey import ALERT_NAMES, coordinates, join_candid
 from data_tools.sources import open_source
 from data_tools.ztf import ZtfSource
-from data_tools.ztf_survey import ALERT_NAMES, coordinates, join_candid
 from tests.data_tools.ztf_alerts_made import avro_bytes, cutout, fits_bytes, make_alert, previous
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory

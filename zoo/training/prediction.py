@@ -129,7 +129,8 @@ def _feature_extractor(spec, bands, where: str):
 
     ``bands`` is the band table of the data, as the run's spec has it.
     """
-    from data_tools import feature_values, gp_grid
+    from data_tools import gp_grid
+    from data_tools.computed import feature_values
 
     maker = gp_grid if spec.feature_version.startswith("gp_grid ") else feature_values
     if spec.feature_version != maker.code_version():

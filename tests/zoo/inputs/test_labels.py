@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from data_tools.plasticc_survey import CLASS_NAMES
+from data_tools.readers.plasticc_survey import CLASS_NAMES
 from tfrecords.errors import DataError
 from zoo.inputs import labels
 from zoo.models.atat.reference import CLASSES
