@@ -116,10 +116,15 @@ def _named(values: np.ndarray) -> list[str]:
 
 def _looks(values: np.ndarray) -> dict[str, dict[str, Any]]:
     """Give colour and marker of every category in the order of the legend, unknown ones grey and last."""
+    from matplotlib import colormaps
+
     numbers = np.asarray(values).dtype.kind in "fiu"
     known = sorted({name for name in _named(values) if name != UNKNOWN}, key=float if numbers else None)
+    # Points are too small for their markers to be told apart: more classes take more colours first.
+    table = colormaps["tab20"].colors
+    colours = COLOURS if len(known) <= len(COLOURS) else [*table[::2], *table[1::2]]
     looks = {
-        name: {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place // len(COLOURS) % len(MARKERS)]}
+        name: {"color": colours[place % len(colours)], "marker": MARKERS[place // len(colours) % len(MARKERS)]}
         for place, name in enumerate(known)
     }
     return looks | {UNKNOWN: {"color": "#bbbbbb", "marker": "."}}
