@@ -63,7 +63,7 @@ def embed(run, data, *, source: str | None = None, split: str = "all", day: floa
     source : str, optional
         Name of the source; recognised from the data when absent.
     split : {"all", "train", "validation", "test"}
-        Which objects, of records: those of a split of the run's fold.
+        Which objects, of records: those of a split of the run's fold, or of the first where the data have no such.
     day : float
         Hide what came later than so many days after the reference time.
     column : str, optional
@@ -129,11 +129,15 @@ def compute(run, data, *, source=None, split="all", day=float("inf"), column=Non
 
 
 def _splits(run, data, source) -> np.ndarray | None:
-    """Give the split (record,) of every record under the run's fold, or None where the data are no records."""
+    """Give the split (record,) of every record under the run's fold, or None where the data are no records.
+
+    Other data may have fewer folds than the run's: then the first one validates.
+    """
     directory = record_directory(data, source)
     if directory is None:
         return None
-    fold = (run.run_config.fold or 0) if directory.info.folds else None
+    fold = run.run_config.fold or 0
+    fold = None if not directory.info.folds else fold if fold < directory.info.folds else 0
     names = np.full(len(directory), None, object)
     for name in SPLITS[1:]:
         names[directory.split_indices(name, fold)] = name
