@@ -18,6 +18,7 @@ _FUNCTIONS = {
     "load_run": "zoo.training.run:load_run",
     "evaluate": "zoo.training.evaluation:evaluate",
     "predict": "zoo.training.prediction:predict",
+    "embed": "zoo.training.embedding:embed",
     "export": "zoo.training.saved_model:export",
     "parity": "zoo.parity:parity",
     "convert": "zoo.convert:convert",

@@ -19,7 +19,7 @@ CHATTER = (
     b"Unable to register cu",
     b"end_of_sequence",
     b"OUT_OF_RANGE: End of sequence",
-    b"oneDNN supports DT_INT64 only",
+    b"oneDNN supports DT_INT",
     # What the chief is told of workers that have ended; where it matters, the run fails with a message.
     b"BaseCollectiveExecutor::StartAbort",
     b"Aborting RingReduce",

@@ -88,6 +88,9 @@ EXAMPLES = {
 ORDERED: set[str] = set()
 """Families that read observations as a sequence although their view holds a set."""
 
+WITHOUT_REPRESENTATION: set[str] = set()
+"""Models that are no encoders: their networks have no `represent`."""
+
 NO_GRADIENT = ("attention/key_bias",)
 """Ends of paths of variables that no output depends on: the softmax cancels the key bias."""
 

@@ -6,6 +6,7 @@ import dataclasses
 
 import keras
 
+from tfrecords.errors import UsageError
 from zoo import registry
 from zoo.registry import ModelInfo
 
@@ -17,6 +18,28 @@ class Network(keras.Model):
     def entry_name(self) -> str:
         """Name under which the registry knows this network."""
         return next(item.name for item in registry.entries().values() if item.config is type(self.config))
+
+    def represent(self, inputs):
+        """Give the representation of objects, what the network knows of them before its heads, in inference mode.
+
+        Parameters
+        ----------
+        inputs : dict of tensors
+            Of the model's view. Padding changes nothing.
+
+        Returns
+        -------
+        tensor (batch, dimension), float32
+
+        Raises
+        ------
+        UsageError
+            If the network has none; the message names the models that have one.
+        """
+        raise UsageError(
+            f"{self.entry_name} has no representation of objects. Valid: a run of "
+            f"{', '.join(representing())}. Received: {self.entry_name}"
+        )
 
     def get_config(self):
         return {
@@ -36,3 +59,11 @@ class Network(keras.Model):
 
     def build_from_config(self, _config):
         self(registry.example_inputs(self.entry_name, self.config, self.info))
+
+
+def representing() -> list[str]:
+    """Give the names of the models whose networks have `Network.represent`."""
+    return [
+        name for name, entry in registry.entries().items()
+        if registry.load(entry.model).represent is not Network.represent
+    ]  # fmt: skip

@@ -50,6 +50,10 @@ class Ensemble(keras.Model):
         ]
         return {self.primary: sum(found[1:], found[0]) / len(found)}
 
+    def represent(self, inputs):
+        """Give the representations of the members side by side, (batch, members · dimension), float32."""
+        return ops.concatenate([member.represent(inputs) for member in self.members], axis=-1)
+
     def _log_probabilities(self, logits):
         return ops.log_softmax(logits, axis=-1) if self.tree is None else log_conditional(logits, self.tree)
 

@@ -70,20 +70,31 @@ class Predictor:
         values : array (cut, object, column), float32
         observations : array (cut, object), int64
         """
-        from zoo.inputs import pipeline
+        return apply(self._run, len(self.task.columns()), examples, stage, cuts, batch_size, quiet, label)
 
-        shape = (len(cuts), len(examples))
-        values = np.zeros((*shape, len(self.task.columns())), "float32")
-        observations = np.zeros(shape, "int64")
-        if not len(examples):
-            return values, observations
-        dataset, steps = pipeline.at_cuts(examples, stage, min(batch_size, len(examples)), cuts)
-        for inputs, targets, weight in command.progress(dataset, label, steps, quiet):
-            real = weight.numpy() > 0
-            place = targets["cut"].numpy()[real], targets["position"].numpy()[real]
-            values[place] = self._run(inputs).numpy()[real]
-            observations[place] = targets["observations"].numpy()[real]
+
+def apply(function, columns: int, examples, stage, cuts, batch_size=BATCH, quiet=True, label=""):
+    """Apply a function of a batch's inputs, which gives ``columns`` values an object, at every cut.
+
+    Returns
+    -------
+    values : array (cut, object, column), float32
+    observations : array (cut, object), int64
+        Rows of the light curve that the function saw.
+    """
+    from zoo.inputs import pipeline
+
+    shape = (len(cuts), len(examples))
+    values, observations = np.zeros((*shape, columns), "float32"), np.zeros(shape, "int64")
+    if not len(examples):
         return values, observations
+    dataset, steps = pipeline.at_cuts(examples, stage, min(batch_size, len(examples)), cuts)
+    for inputs, targets, weight in command.progress(dataset, label, steps, quiet):
+        real = weight.numpy() > 0
+        place = targets["cut"].numpy()[real], targets["position"].numpy()[real]
+        values[place] = function(inputs).numpy()[real]
+        observations[place] = targets["observations"].numpy()[real]
+    return values, observations
 
 
 def calibrate(kind: str, network, task, examples, stage, quiet: bool = True) -> dict[str, float]:
@@ -108,11 +119,11 @@ def calibrate(kind: str, network, task, examples, stage, quiet: bool = True) -> 
 class _InMemory:
     """Serialized records with the methods of ``zoo.inputs.data.Examples``, and their features if a model takes any."""
 
-    def __init__(self, records: list[bytes], features: list[np.ndarray] | None = None):
+    def __init__(self, records: list[bytes], labels: np.ndarray, features: list[np.ndarray] | None = None):
         self.records = np.empty(len(records), object)
         self.records[:] = records
         self.features = np.zeros((len(records), 0, 0), "float32") if features is None else np.stack(features)
-        self.labels = np.full(len(records), -1, "int32")
+        self.labels = labels
 
     def __len__(self) -> int:
         return len(self.records)
@@ -187,32 +198,55 @@ def predict(run, data, *, source: str | None = None, day: float = float("inf"), 
     DataError
         If the data are of another survey than the run's, or broken.
     """
-    import pandas as pd
-
     from zoo.training.run import load_run
 
     run = load_run(run)
-    columns, tables = run.task.columns(), []
-    for piece in pieces(run, data, source, quiet):
+    columns = run.task.columns()
+
+    def table_of(piece):
         values, observations = run.predictor(
-            piece.examples, piece.stage, day=day, quiet=quiet or piece.rows is not None, label="predicting"
+            piece.examples, piece.stage, day=day, quiet=quiet or piece.streamed, label="predicting"
         )
-        table = _table(piece.ids, values, observations, columns, run)
-        if piece.rows is None:
-            return table
-        table["row"] = piece.rows
+        return _table(piece.ids, values, observations, columns, run)
+
+    empty = _table([], np.zeros((0, len(columns)), "float32"), np.zeros(0, "int64"), columns, run)
+    return collect(pieces(run, data, source, quiet), table_of, empty).drop(columns="row")
+
+
+def collect(parts: Iterable[Piece], table_of, empty):
+    """Put a table of every object of a source together, in input order.
+
+    Parameters
+    ----------
+    parts : iterable of Piece
+    table_of : callable
+        Gives the table of a piece's objects: ``object_id``, ``observations``, ``reason`` and more.
+    empty : pandas.DataFrame
+        The table of no object.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With a row for each refused object too, and the column ``row`` of the source's rows, −1 where it has none.
+    """
+    import pandas as pd
+
+    tables = []
+    for piece in parts:
+        table = table_of(piece)
+        table["row"] = np.asarray(piece.rows, "int64")
         refused = pd.DataFrame({"object_id": [item.object_id for item in piece.refused]})
         refused["reason"] = [item.reason for item in piece.refused]
-        refused["row"] = [item.row for item in piece.refused]
+        refused["row"] = np.array([item.row for item in piece.refused], "int64")
         tables.append(pd.concat([table, refused]) if len(refused) else table)
     if not tables:
-        return _table([], np.zeros((0, len(columns)), "float32"), np.zeros(0, "int64"), columns, run)
+        return empty.assign(row=np.zeros(0, "int64"))
     table = pd.concat(tables)
     # Objects that the source does not number are in none of its rows: they come last.
-    table["row"] = table["row"].where(table["row"] >= 0, np.iinfo("int64").max)
-    table = table.sort_values("row", kind="stable").drop(columns="row")
+    last = table["row"].where(table["row"] >= 0, np.iinfo("int64").max)
+    table = table.iloc[np.argsort(last.to_numpy(), kind="stable")].reset_index(drop=True)
     table["observations"] = table["observations"].fillna(0).astype("int64")
-    return table.reset_index(drop=True)
+    return table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,48 +258,85 @@ class Piece:
     ids : list of str
     examples : object with the methods of ``zoo.inputs.data.Examples``
     stage : zoo.inputs.stage.Stage
-    rows : list of int or None
-        Rows of the source that they are in; None for a directory of records, which is one piece.
+    rows : array of int
+        Rows of the source that they are in.
+    info : object with ``static_columns`` and ``targets``
+        What the records hold beside the model's input: a data set's info, or a source.
     refused : list
         What the source holds beside them and cannot be predicted, with ``object_id``, ``reason`` and ``row``.
+    streamed : bool
+        Whether it is one of several, read one after the other; a directory of records is one piece.
     """
 
     ids: list[str]
     examples: object
     stage: object
-    rows: list[int] | None = None
+    rows: object
+    info: object
     refused: list = dataclasses.field(default_factory=list)
+    streamed: bool = True
 
 
-def pieces(run, data, source: str | None, quiet: bool) -> Iterator[Piece]:
-    """Give the objects of a source in pieces that fit into memory, see `predict`."""
+def record_directory(data, source: str | None):
+    """Give the directory of records that data are, or None where they are files of a survey."""
+    from tfrecords.reader import RecordDirectory
+
+    paths = [Path(item) for item in ([data] if isinstance(data, (str, Path)) else data)]
+    records = len(paths) == 1 and (paths[0] / "dataset_info.json").is_file() and source in (None, "records")
+    return RecordDirectory(paths[0]) if records else None
+
+
+def pieces(run, data, source: str | None, quiet: bool, label: str = "predicting", chosen=None,
+           column: str | None = None) -> Iterator[Piece]:  # fmt: skip
+    """Give the objects of a source in pieces that fit into memory, see `predict`.
+
+    Parameters
+    ----------
+    run : Run
+    data, source, quiet
+        As `predict` takes them.
+    label : str
+        Text of the progress bar.
+    chosen : array (object,), bool, optional
+        Which of the source's objects to give; all when absent.
+    column : str, optional
+        A static column that the records shall hold beside those of the model, where it is none of the targets.
+    """
     from data_tools.sources import open_source
     from tfrecords.derived import derived_names
-    from tfrecords.reader import RecordDirectory
     from tfrecords.schema import encode
     from zoo.inputs.data import Examples
 
     paths = [Path(item) for item in ([data] if isinstance(data, (str, Path)) else data)]
-    where = ", ".join(map(str, paths))
-    group = run.bundle.spec.feature_group
-    records = len(paths) == 1 and (paths[0] / "dataset_info.json").is_file() and source in (None, "records")
-    if records and (not group or group in derived_names(paths[0])):
-        directory = RecordDirectory(paths[0])
-        check_compatible(run.bundle.spec, directory.info, str(paths[0]))
-        examples = Examples(directory, np.arange(len(directory)), run.bundle.spec)
-        yield Piece(examples.ids(), examples, run.stage(column.name for column in directory.info.static_columns))
+    where, spec = ", ".join(map(str, paths)), run.bundle.spec
+    group, directory = spec.feature_group, record_directory(data, source)
+    if directory is not None and (not group or group in derived_names(paths[0])):
+        check_compatible(spec, directory.info, where)
+        rows = np.arange(len(directory)) if chosen is None else np.flatnonzero(chosen)
+        examples, stage = (
+            Examples(directory, rows, spec),
+            run.stage(item.name for item in directory.info.static_columns),
+        )
+        yield Piece(examples.ids(), examples, stage, rows, directory.info, streamed=False)
         return
-    opened = open_source(paths, source, static_columns=list(run.bundle.spec.raw_static))
-    check_compatible(run.bundle.spec, opened, where)
-    extract = _feature_extractor(run.bundle.spec, opened.bands, where) if group else None
-    stage = run.stage(column.name for column in opened.static_columns)
-    outcomes = command.progress(opened.objects(), "predicting", quiet=quiet)
+    names = list(spec.raw_static)
+    opened = open_source(paths, source, static_columns=names)
+    if column is not None and column not in (*opened.targets, *names):
+        opened = open_source(paths, source, static_columns=[*names, column])
+    check_compatible(spec, opened, where)
+    extract = _feature_extractor(spec, opened.bands, where) if group else None
+    stage = run.stage(item.name for item in opened.static_columns)
+    outcomes = command.progress(opened.objects(chosen), label, quiet=quiet)
+    if chosen is not None:
+        outcomes = (outcome for outcome in outcomes if outcome.row < 0 or chosen[outcome.row])
     for chunk in _chunks(outcomes, 16 * BATCH):
         good = [outcome for outcome in chunk if outcome.record is not None]
         features = [extract(outcome.record.lc) for outcome in good] if extract and good else None
-        examples = _InMemory([encode(outcome.record) for outcome in good], features)
+        labels = spec.labels.index(np.array([outcome.record.class_id for outcome in good], "int64"))
+        examples = _InMemory([encode(outcome.record) for outcome in good], labels, features)
         refused = [outcome for outcome in chunk if outcome.record is None]
-        yield Piece([item.object_id for item in good], examples, stage, [item.row for item in good], refused)
+        ids, rows = [item.object_id for item in good], np.array([item.row for item in good], "int64")
+        yield Piece(ids, examples, stage, rows, opened, refused)
 
 
 def _table(ids, values, observations, columns, run):

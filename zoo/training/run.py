@@ -79,6 +79,12 @@ class Run:
 
         return predict(self, data, **options)
 
+    def embed(self, data, **options):
+        """Represent every object of a source, see `zoo.embed`."""
+        from zoo.training.embedding import embed
+
+        return embed(self, data, **options)
+
     def evaluate(self, **options) -> Path:
         """Write the test report, see `zoo.evaluate`; gives the path of its index."""
         from zoo.training.evaluation import evaluate

@@ -39,6 +39,14 @@ def test_it_answers_with_the_mean_log_probability(ensemble, records):
     np.testing.assert_allclose(_numbers(load_run(ensemble.path).predict(records)), expected, atol=1e-6)
 
 
+def test_it_represents_as_its_members_side_by_side(ensemble, records):
+    def vectors(run):
+        return run.embed(records).filter(regex=r"^e_\d+$").to_numpy()
+
+    each = [vectors(load_run(ensemble.path / "members" / str(number))) for number in range(MEMBERS)]
+    np.testing.assert_allclose(vectors(load_run(ensemble.path)), np.concatenate(each, axis=1), rtol=0, atol=1e-6)
+
+
 @pytest.mark.slow
 def test_a_member_is_the_run_of_its_seed(ensemble, small):
     alone = fit("atat", name="alone", quiet=True, **(small | {"members": 1, "seed": small["seed"] + 1}))

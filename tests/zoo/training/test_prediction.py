@@ -44,6 +44,10 @@ def test_records_without_the_group_do_as_well(computed, tmp_path):
     ours, theirs = run.predict(tmp_path / "plain"), run.predict(place)
     assert ours["object_id"].tolist() == theirs["object_id"].tolist()
     assert abs(ours.filter(like="p_") - theirs.filter(like="p_")).to_numpy().max() < 1e-6
+    ours, theirs = run.embed(tmp_path / "plain", split="test"), run.embed(place, split="test")
+    assert ours["object_id"].tolist() == theirs["object_id"].tolist() and set(ours["split"]) == {"test"}
+    assert ours["class"].tolist() == theirs["class"].tolist()
+    assert abs(ours.filter(like="e_") - theirs.filter(like="e_")).to_numpy().max() < 1e-5
 
 
 def test_grids_are_made_from_files_as_for_records(records, tmp_path):

@@ -7,7 +7,13 @@ from keras import ops
 
 from zoo.layers.object_scale import extent, observed_flux, offset_and_range, scaled
 from zoo.models.network import Network
-from zoo.models.transformer_autoencoder.model import build_encoder, check_width, row_valid, with_start
+from zoo.models.transformer_autoencoder.model import (
+    build_encoder,
+    check_width,
+    mean_of_valid,
+    row_valid,
+    with_start,
+)
 from zoo.registry import ModelInfo
 
 
@@ -95,12 +101,20 @@ class AeClassifier(Network):
 
     def call(self, inputs, training=None):
         flux, _, seen = observed_flux(inputs)
-        source = scaled(flux, seen, *offset_and_range(flux, self.config.normalise))
-        tokens, valid = self.encode(with_start(source), with_start(seen), training)
+        tokens, valid = self.encode(*self._rows(flux, seen), training)
         context = ops.stack(extent(flux), axis=1)
         if self.config.context_transform == "asinh":
             context = ops.arcsinh(context)
         return {self.primary: self.classify(tokens, context, valid, training)}
+
+    def _rows(self, flux, seen):
+        source = scaled(flux, seen, *offset_and_range(flux, self.config.normalise))
+        return with_start(source), with_start(seen)
+
+    def represent(self, inputs):
+        """Give the mean of the encoder's tokens over the valid rows, (batch, width), float32."""
+        flux, _, seen = observed_flux(inputs)
+        return mean_of_valid(*self.encode(*self._rows(flux, seen), training=False))
 
     def fitted(self):
         """Give the layers that are fitted on the training split: none."""

@@ -223,27 +223,32 @@ class Atat(Network):
             return self.table_encoder(table, training=training)
         return self.tab_encoder(self.tokenizer(table), training=training)
 
-    def call(self, inputs, training=None):
+    def embeddings(self, inputs, training=None):
+        """Give the embeddings (batch, width) that the heads read, by name: ``lc``, ``tab`` or both."""
         config = self.config
         table = None
         if config.uses("static") or config.uses("features"):
             table = self.table(inputs)
         if config.combine_tokens:
-            embedding = self.embed_light_curve(inputs, table, training=training)
-            return {"lc": self._logits(self.lc_head, embedding, training)}
-        outputs = {}
+            return {"lc": self.embed_light_curve(inputs, table, training=training)}
+        found = {}
         if config.uses("light_curve"):
-            lc = self.embed_light_curve(inputs, training=training)
+            found["lc"] = self.embed_light_curve(inputs, training=training)
         if table is not None:
-            tab = self.embed_table(table, training=training)
-        if "lc" in self.heads:
-            outputs["lc"] = self._logits(self.lc_head, lc, training)
-        if "tab" in self.heads:
-            outputs["tab"] = self._logits(self.tab_head, tab, training)
+            found["tab"] = self.embed_table(table, training=training)
+        return found
+
+    def represent(self, inputs):
+        """Give the embeddings before the heads, light curve first, (batch, dimension), float32."""
+        found = self.embeddings(inputs, training=False).values()
+        return ops.concatenate([ops.cast(values, "float32") for values in found], axis=-1)
+
+    def call(self, inputs, training=None):
+        found = self.embeddings(inputs, training)
         if "mix" in self.heads:
-            both = ops.concatenate([tab, lc], axis=-1)
-            outputs["mix"] = self._logits(self.mix_head, both, training)
-        return outputs
+            found["mix"] = ops.concatenate([found["tab"], found["lc"]], axis=-1)
+        heads = {name: getattr(self, f"{name}_head") for name in self.heads}
+        return {name: self._logits(head, found[name], training) for name, head in heads.items()}
 
     @staticmethod
     def _logits(head, embedding, training):

@@ -19,11 +19,11 @@ class HierarchicalLstm(RecurrentClassifier):
         self.merge = self.dense(config.hidden, "relu", name="merge")
         self.output_layer = self.dense(len(info.outputs), name="logits")
 
-    def decide(self, state, static):
+    def embed(self, state, static):
         values = state if static is None else ops.concatenate([state, static], axis=-1)
         if self.config.relu_first:
             values = ops.relu(values)
-        return self.output_layer(self.merge(values))
+        return self.merge(values)
 
     def parts_of_model(self):
         """Give the named parts that can be loaded, frozen or reset on their own."""

@@ -15,7 +15,7 @@ from zoo.registry import ModelInfo
 
 
 class RecurrentClassifier(Network):
-    """Observation matrix, recurrent encoder and static columns; a subclass makes logits of them in `decide`.
+    """Observation matrix, recurrent encoder and static columns; a subclass makes a latent vector of them in `embed`.
 
     Inputs are those of the view ``packed`` with the parts `RecurrentConfig.parts`; the output is a dict with
     ``logits`` (batch, output), one an entry of ``info.outputs``.
@@ -70,15 +70,25 @@ class RecurrentClassifier(Network):
         """Give a Dense layer behind the encoder: float32, as it costs nothing beside the recurrent layers."""
         return keras.layers.Dense(units, activation=activation, dtype="float32", name=name)
 
-    def decide(self, state, static):
-        """Give the logits (batch, output) of the state (batch, units) and the static columns, None without them."""
+    def embed(self, state, static):
+        """Give the latent vector (batch, latent) of the state (batch, units) and the static columns, None without."""
         raise NotImplementedError
 
-    def call(self, inputs, training=None):
+    def decide(self, state, static):
+        """Give the logits (batch, output) of the state (batch, units) and the static columns, None without them."""
+        return self.output_layer(self.embed(state, static))
+
+    def _read(self, inputs):
         matrix = self.observations(*(inputs[name] for name in self.observations.INPUTS))
         static = self.columns(ops.cast(inputs["static"], "float32")) if self.config.static else None
-        state = ops.cast(self.encoder(matrix, inputs["mask"]), "float32")
-        return {"logits": self.decide(state, static)}
+        return ops.cast(self.encoder(matrix, inputs["mask"]), "float32"), static
+
+    def represent(self, inputs):
+        """Give the latent vector before the logits, (batch, latent), float32."""
+        return ops.cast(self.embed(*self._read(inputs)), "float32")
+
+    def call(self, inputs, training=None):
+        return {"logits": self.decide(*self._read(inputs))}
 
     def fitted(self):
         """Give the layers that are fitted on the training split, by the part that they read."""

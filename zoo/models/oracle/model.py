@@ -30,9 +30,6 @@ class Oracle(RecurrentClassifier):
             values = ops.concatenate([values, self.table(static)], axis=-1)
         return self.latent(self.merge(values))
 
-    def decide(self, state, static):
-        return self.output_layer(self.embed(state, static))
-
     def parts_of_model(self):
         """Give the named parts that can be loaded, frozen or reset on their own."""
         names = ("encoder", "series", "table", "merge", "latent")

@@ -54,10 +54,16 @@ class Rapid(Network):
         """Give the encoding (batch, step, units) of every step."""
         return self.encoder(ops.cast(channels, self.compute_dtype), training=training)
 
-    def call(self, inputs, training=None):
+    def _hidden(self, inputs, training):
         mask = inputs["mask"]
-        hidden = last_valid(self.encode(self.channels(inputs), mask, training), mask)
-        return {"steps": ops.cast(self.head(hidden), "float32")}
+        return last_valid(self.encode(self.channels(inputs), mask, training), mask)
+
+    def represent(self, inputs):
+        """Give the encoding of the last valid step, (batch, units), float32."""
+        return ops.cast(self._hidden(inputs, training=False)[:, -1], "float32")
+
+    def call(self, inputs, training=None):
+        return {"steps": ops.cast(self.head(self._hidden(inputs, training)), "float32")}
 
     def fitted(self):
         """Give the layers that are fitted on the training split: none."""

@@ -52,10 +52,17 @@ class SimpleRnn(Network):
         hidden = self.dense(self.dropout(state, training=training))
         return ops.cast(self.output_layer(hidden), "float32")
 
-    def call(self, inputs, training=None):
+    def _rows(self, inputs):
         flux, _, seen = observed_flux(inputs)
-        rows = scaled(flux, seen, *offset_and_range(flux, self.config.normalise))
-        return {self.primary: self.classify(self.state(rows, inputs["mask"], training), training)}
+        return scaled(flux, seen, *offset_and_range(flux, self.config.normalise))
+
+    def represent(self, inputs):
+        """Give the state after the last valid step, (batch, units), float32."""
+        return ops.cast(self.state(self._rows(inputs), inputs["mask"], training=False), "float32")
+
+    def call(self, inputs, training=None):
+        state = self.state(self._rows(inputs), inputs["mask"], training)
+        return {self.primary: self.classify(state, training)}
 
     def fitted(self):
         """Give the layers that are fitted on the training split: none."""

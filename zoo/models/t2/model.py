@@ -97,6 +97,10 @@ class T2(Network):
             tokens = block(tokens, training=training)
         return tokens
 
+    def represent(self, inputs):
+        """Give the mean of the tokens behind the blocks, (batch, d_model), float32."""
+        return ops.cast(ops.mean(self.tokens(inputs, training=False), axis=1), "float32")
+
     def call(self, inputs, training=None):
         pooled = ops.mean(self.tokens(inputs, training=training), axis=1)
         logits = self.lc_head(self.dropout(pooled, training=training))

@@ -48,6 +48,14 @@ def may_attend(policy: str, valid):
     return ops.logical_or(allowed, ops.equal(place[None, :], place[:, None])[None])
 
 
+def mean_of_valid(tokens, valid):
+    """Give the mean (batch, width), float32, over the valid (batch, row) of tokens (batch, row, width)."""
+    weight = ops.cast(valid, "float32")[:, :, None]
+    total = ops.sum(ops.cast(tokens, "float32") * weight, axis=1)
+    # Under "band0" an object may have no valid row, not even the start: its mean is 0.
+    return total / ops.maximum(ops.sum(weight, axis=1), 1.0)
+
+
 def build_encoder(config, policy) -> SeriesEncoder:
     """Give the encoder of a configuration; a classifier on it has the same layer under the same name."""
     return SeriesEncoder(
@@ -159,6 +167,12 @@ class TransformerAutoencoder(Network):
             "memory": memory,
             "memory_valid": memory_valid,
         }
+
+    def represent(self, inputs):
+        """Give the mean of the encoder's memory over its valid rows, (batch, width), float32."""
+        flux, _, seen = observed_flux(inputs)
+        source = scaled(flux, seen, *offset_and_range(flux, self.config.normalise))
+        return mean_of_valid(*self.encode(with_start(source), with_start(seen), training=False))
 
     def roll_out(self, outputs):
         """Reconstruct row after row from the predicted rows alone, (batch, step, band), float32.
