@@ -14,7 +14,8 @@ One ``.npz`` file, or ``.npy`` files, with the arrays
 ``bands``     [B], text
 ============  =====================================================================================================
 
-``.npy`` files are told by the ends of their names: ``X_flux.npy`` or ``flux.npy`` is the array ``flux``. Nothing is
+``.npy`` files are told by the ends of their names: ``X_flux.npy`` or ``flux.npy`` is the array ``flux``. The names
+``lc_data``, ``real_lc_data`` and ``weightmap`` stand for ``flux``, ``model`` and ``weight``. Nothing is
 unpickled.
 """
 
@@ -34,7 +35,10 @@ from tfrecords.info import Band, NativeClass, StaticColumn
 from tfrecords.schema import FLAG_UNKNOWN, LightCurve, Record
 
 ARRAYS = ("flux", "weight", "mask", "flux_err", "time", "label", "id", "model", "bands")
-_ALIASES = {"weights": "weight", "labels": "label", "ids": "id", "times": "time"}
+_ALIASES = {
+    **{"weights": "weight", "weightmap": "weight", "wgtmap": "weight", "labels": "label", "ids": "id", "times": "time"},
+    **{"lc_data": "flux", "real_lc_data": "model"},
+}
 _PIECE = 1000
 # Effective wavelengths of LSST's filters (angstrom).
 _LSST = {"u": 3671.0, "g": 4827.0, "r": 6223.0, "i": 7546.0, "z": 8691.0, "y": 9712.0, "Y": 9712.0}
@@ -58,6 +62,8 @@ class GridSource(PiecewiseSource):
         MJD of the first step and days between steps, if there are no times.
     flux_err : float, optional
         Of all fluxes, if there are neither weights nor errors.
+    skip_steps : int
+        Steps at the start of the arrays that are no observations, such as the start row of a decoder.
 
     Raises
     ------
@@ -79,6 +85,7 @@ class GridSource(PiecewiseSource):
         start: float = 0.0,
         step: float = 1.0,
         flux_err: float | None = None,
+        skip_steps: int = 0,
     ) -> None:
         if static_columns:
             raise UsageError(f"arrays on a grid have no static columns. Received: {','.join(static_columns)}")
@@ -89,11 +96,13 @@ class GridSource(PiecewiseSource):
         self._places = _find(paths)
         if "flux" not in self._places:
             raise UsageError(f"arrays on a grid are .npz or .npy files with 'flux'. Received: {sorted(self._places)}")
-        self._start, self._step, self._error = start, step, flux_err
+        self._start, self._step, self._error, self._skip = start, step, flux_err, skip_steps
         self.survey, self.zero_point, self.flux_unit = survey, zero_point, f"flux ({zero_point:g} mag at 1)"
         shape = shape_of(self._places["flux"])
         if len(shape) != 3:
             raise DataError(f"array 'flux' has the shape [objects, times, bands]. Received: {list(shape)}")
+        if not 0 <= skip_steps < max(shape[1], 1):
+            raise UsageError(f"--skip-steps leaves some of the {shape[1]} steps. Received: {skip_steps}")
         self._check(shape)
         self.bands = self._bands(bands, shape[2])
         self._count = shape[0]
@@ -102,7 +111,13 @@ class GridSource(PiecewiseSource):
         present = sorted(set(self._labels.tolist()) - {-1})
         self.classes = tuple(NativeClass(each, f"class {each}") for each in present)
         self.targets = ("flux",) if "model" in self._places else ()
-        self.options = {"arrays": sorted(self._places), "start": start, "step": step, "flux_err": flux_err}
+        self.options = {
+            "arrays": sorted(self._places),
+            "start": start,
+            "step": step,
+            "flux_err": flux_err,
+            "skip_steps": skip_steps,
+        }
 
     @classmethod
     def recognises(cls, paths: Sequence[Path]) -> bool:
@@ -156,7 +171,8 @@ class GridSource(PiecewiseSource):
     def _record(self, object_id: str, label: int, one: dict[str, np.ndarray]) -> Record:
         flux = one["flux"]
         error, observed = self._errors(one)
-        time = one.get("time", self._start + self._step * np.arange(len(flux)))
+        observed[: self._skip] = False
+        time = one.get("time", self._start + self._step * (np.arange(len(flux)) - self._skip))
         steps, bands = np.nonzero(observed)
         if not np.isfinite(time[steps]).all():
             raise DataError(f"array 'time' is finite. Received: {time[steps][~np.isfinite(time[steps])][0]}")
@@ -271,7 +287,8 @@ def _find(paths: Sequence[Path]) -> dict[str, Place]:
                 names = {name.removesuffix(".npy"): name for name in file.namelist()}
             places = {_ALIASES.get(name, name): Place(path, member) for name, member in names.items()}
         elif path.suffix == ".npy":
-            name = path.stem.rsplit("_", 1)[-1]
+            known = path.stem in _ALIASES
+            name = path.stem if known else path.stem.rsplit("_", 1)[-1]
             name = "flux_err" if path.stem.endswith("flux_err") else name
             places = {_ALIASES.get(name, name): Place(path)}
         else:

@@ -256,6 +256,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     grid.add_argument("--start", type=float, metavar="MJD", help="MJD of the first step, where no times are given (0)")
     grid.add_argument("--step", type=float, metavar="DAYS", help="between steps, where no times are given (1)")
     grid.add_argument("--flux-err", type=float, metavar="F", help="error of all fluxes, where no weights are given")
+    grid.add_argument("--skip-steps", type=int, metavar="N", help="steps at the start that are no observations (0)")
     return parser.parse_args(argv)
 
 
@@ -263,7 +264,10 @@ def main(argv: Sequence[str]) -> None:
     """Run the command."""
     arguments = parse_arguments(argv)
     names = None if arguments.static_columns is None else names_in(arguments.static_columns)
-    grid = {key: getattr(arguments, key) for key in ("survey", "bands", "zero_point", "start", "step", "flux_err")}
+    grid = {
+        key: getattr(arguments, key)
+        for key in ("survey", "bands", "zero_point", "start", "step", "flux_err", "skip_steps")
+    }
     grid = {key: value for key, value in grid.items() if value is not None}
     if arguments.grid:
         from data_tools.grid import GridSource

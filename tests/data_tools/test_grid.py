@@ -60,6 +60,18 @@ def test_npy_files_by_the_ends_of_their_names(tmp_path):
     assert source.bands[2].wavelength_angstrom == 9000
 
 
+def test_the_start_row_of_a_decoder_is_no_observation(tmp_path):
+    weight = np.ones(FLUX.shape)
+    for name, array in (("lc_data", FLUX), ("real_lc_data", FLUX + 1), ("weightmap", weight), ("label", LABELS)):
+        np.save(tmp_path / f"{name}.npy", array)
+    source = GridSource(sorted(tmp_path.glob("*.npy")), bands="g,r,i", skip_steps=1)
+    record = next(source.objects()).record
+    assert (record.lc.time[0], record.lc.time[-1], len(record.lc)) == (0, 10, 33)
+    np.testing.assert_array_equal(record.targets["flux"], record.lc.flux + 1)
+    with pytest.raises(UsageError, match="--skip-steps leaves some of the 12 steps"):
+        GridSource(sorted(tmp_path.glob("*.npy")), bands="g,r,i", skip_steps=12)
+
+
 def test_a_bad_object_is_refused_and_the_rest_goes_on(tmp_path):
     flux, weight = FLUX.copy(), WEIGHT.copy()
     flux[1, 0, 0], weight[1, 0, 0] = np.inf, 1.0

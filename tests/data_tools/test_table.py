@@ -247,13 +247,13 @@ def test_bombs_are_refused(toy, monkeypatch):
     assert all("grows beyond" in each.reason for each in found.values())
 
 
-def test_parquet_that_unfolds_to_more_values_than_bytes_is_refused(toy):
+def test_parquet_that_unfolds_to_more_rows_than_bytes_is_refused(toy):
     file = io.BytesIO()
     number = pa.array(np.zeros(1_100_000))
     columns = {name: number for name in ("id", "t", "mag", "err")}
     pq.write_table(pa.table({**columns, "band": pa.array(["g"] * len(number))}), file)
     found = _outcomes(toy(file.getvalue(), objects=None, name="curves.parquet"))
-    assert ["unfolds to 1100000 values" in each.reason for each in found.values()] == [True]
+    assert ["unfolds to 1100000 rows" in each.reason for each in found.values()] == [True]
 
 
 def test_one_class_for_all_and_workers_change_nothing(toy, tmp_path):
