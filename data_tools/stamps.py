@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,8 @@ class Group:
     static : tuple of float
         Static columns, then targets.
     problem : str
+    unnamed : bool
+        A cutout that no row names, not an object.
     """
 
     id: str
@@ -63,6 +66,7 @@ class Group:
     values: list[tuple[float, ...]] = field(default_factory=list)
     static: tuple[float, ...] = ()
     problem: str = ""
+    unnamed: bool = False
 
 
 class StampSource(PiecewiseSource):
@@ -114,6 +118,7 @@ class StampSource(PiecewiseSource):
             raise UsageError(f"static columns of the mapping are {', '.join(names) or 'none'}. Received: {unknown}")
         self._static = [names.index(each) for each in chosen]
         self._groups = list(self._read_table(list_units(paths)).values())
+        self._groups += self._unnamed_files({name for group in self._groups for row in group.files for name in row})
         self.survey = self._mapping.survey
         self.static_columns = tuple(self._mapping.static[each].static for each in self._static)
         self.targets = tuple(each.name for each in self._mapping.targets)
@@ -167,7 +172,7 @@ class StampSource(PiecewiseSource):
                     raise DataError(group.problem)
                 yield Outcome(group.id, self._record(group), "", row)
             except DataError as error:
-                yield Outcome(group.id, None, str(error), row, quarantined=True)
+                yield Outcome(group.id, None, str(error), row, quarantined=not group.unnamed)
 
     def _record(self, group: Group) -> Record:
         order = np.argsort(group.times, kind="stable").tolist()
@@ -227,6 +232,17 @@ class StampSource(PiecewiseSource):
                     raise DataError(f"{name}: a cutout lies in the folder that was given")
                 return path
         return None
+
+    def _unnamed_files(self, named: set[str]) -> list[Group]:
+        """Give the cutouts that no row of the table names: a table that was cut short is seen by them."""
+        patterns = [re.sub(r"\{[^}]*\}", "*", file) for file in self._mapping.files]
+        found: dict[str, Group] = {}
+        for root in self._roots:
+            for path in sorted({path for pattern in patterns for path in root.glob(pattern)}):
+                name = path.relative_to(root).as_posix()
+                if name not in named and path.is_file():
+                    found[name] = Group(name, problem=f"{name}: no row of the table names it", unnamed=True)
+        return list(found.values())
 
     def _find_array(self) -> Place | None:
         mapping = self._mapping

@@ -118,6 +118,44 @@ def _elasticc_alerts(folder: Path) -> None:
     write(folder / "a.parquet", *(alert(60000.0 + number, object_id=number) for number in range(4)))
 
 
+def _table(folder: Path, kind: str) -> None:
+    import io
+
+    import pandas as pd
+    import yaml
+
+    from tests.data_tools.test_table import CURVES, MAPPING, OBJECTS
+
+    # Without the rows of objects that only one of the two tables knows.
+    curves = "".join(line for line in CURVES.splitlines(keepends=True) if not line.startswith("8"))
+    (folder / "objects.csv").write_text(OBJECTS.replace("9,Mira,0.1,2,300\n", ""))
+    (folder / "mapping.yaml").write_text(yaml.safe_dump(MAPPING))
+    if kind == "parquet":
+        pd.read_csv(io.StringIO(curves), dtype={"band": str}).to_parquet(folder / "curves.parquet")
+    else:
+        content = curves.encode()
+        (folder / f"curves.csv{kind}").write_bytes(gzip.compress(content) if kind else content)
+
+
+def _stamps(folder: Path) -> None:
+    import yaml
+    from astropy.io import fits
+
+    from tests.data_tools.test_stamps import IMAGES, MAPPING, TABLE
+
+    (folder / "alerts.csv").write_text(TABLE)
+    (folder / "m.yaml").write_text(yaml.safe_dump(MAPPING))
+    for number, image in enumerate(IMAGES, 10):
+        hdus = [fits.PrimaryHDU(), *(fits.ImageHDU(image[..., each]) for each in range(2))]
+        fits.HDUList(hdus).writeto(folder / f"{number}.fits")
+
+
+def _grid(folder: Path) -> None:
+    from tests.data_tools.test_grid import _arrays
+
+    np.savez_compressed(folder / "toy.npz", **_arrays())
+
+
 KINDS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "snana": ("snana", lambda folder: _snana(folder, ".FITS")),
     "snana_gz": ("snana", lambda folder: _snana(folder, ".FITS.gz")),
@@ -134,6 +172,11 @@ KINDS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "ztf_deflate": ("ztf", lambda folder: _ztf(folder, "deflate")),
     "ztf_tar": ("ztf", lambda folder: _ztf(folder, "tar")),
     "elasticc_alerts": ("elasticc_alerts", _elasticc_alerts),
+    "table": ("table", lambda folder: _table(folder, "")),
+    "table_gz": ("table", lambda folder: _table(folder, ".gz")),
+    "table_parquet": ("table", lambda folder: _table(folder, "parquet")),
+    "stamps": ("stamps", _stamps),
+    "grid": ("grid", _grid),
 }
 
 
@@ -177,7 +220,9 @@ def _read(kind: str, folder: Path) -> tuple[set[str], int]:
     """Read a set: ids that came out with a record, and how many outcomes there were without one."""
     found: set[str] = set()
     without = 0
-    source = source_class(KINDS[kind][0])([folder])
+    # Arrays on a grid are named as files, everything else is found in its folder.
+    paths = sorted(folder.iterdir()) if kind == "grid" else [folder]
+    source = source_class(KINDS[kind][0])(paths)
     if len(source.labels()[0]) != len(source):
         raise AssertionError("the source's list of objects has another length than the source")
     for outcome in source.objects():

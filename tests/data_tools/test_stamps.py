@@ -94,6 +94,13 @@ def test_values_are_those_of_the_files(folder, cutouts, changes):
     assert [found[name].record.class_id for name in "abc"] == [-1, 1, 0]
 
 
+def test_cutouts_that_no_row_names_are_in_the_ledger(folder):
+    outcomes = _outcomes(folder(TABLE.replace("c,13,2459000.5,AGN,0.6,1\n", "")))
+    assert set(outcomes) == {"a", "b", "13.fits"}
+    assert not outcomes["13.fits"].quarantined
+    assert outcomes["13.fits"].reason == "13.fits: no row of the table names it"
+
+
 def test_records_are_written(folder, tmp_path):
     stamps.main([str(folder()), "--out", str(tmp_path / "out"), "--quiet", "--workers", "2"])
     info = RecordDirectory(tmp_path / "out").info
