@@ -180,7 +180,11 @@ class RecordDirectory:
 
 
 def _object_id(data: bytes) -> str:
-    return decode_example(data)["object_id"].decode()
+    value = decode_example(data).get("object_id")
+    try:
+        return value.decode()
+    except (AttributeError, UnicodeDecodeError) as error:
+        raise DataError(f"key 'object_id' is UTF-8 text. Received: {value!r:.60}") from error
 
 
 def read_ledger(directory: Path) -> Iterator[dict[str, str]]:

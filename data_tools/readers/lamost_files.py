@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from data_tools.formats.compressed import read_file
+from data_tools.formats.fits_table import BLOCK, data_bytes
+from data_tools.formats.fits_table import read_header as fits_header
 from data_tools.formats.untrusted import infinite_in_f4, open_stream
 from tfrecords.errors import DataError
 from tfrecords.schema import Spectrum
@@ -100,6 +102,7 @@ def _read(data: bytes, with_data: bool) -> tuple[dict[str, Any], Sequence[np.nda
 
     if not data.startswith(b"SIMPLE  ="):
         raise DataError(f"a FITS file starts with SIMPLE. Received: {data[:9]!r}")
+    _require_sound_headers(data)
     with fits.open(io.BytesIO(data), memmap=False, lazy_load_hdus=True, ignore_missing_simple=False) as units:
         header = {card.keyword: card.value for card in units[0].header.cards if isinstance(card.keyword, str)}
         if not with_data:
@@ -111,6 +114,16 @@ def _read(data: bytes, with_data: bool) -> tuple[dict[str, Any], Sequence[np.nda
         if count == 2:
             return header, _table(units[1], len(data))
         raise DataError("a spectrum has one unit (image) or two (table). Received: three or more")
+
+
+def _require_sound_headers(data: bytes) -> None:
+    """Refuse headers with impossible numbers, such as a million axes, before the library counts through them."""
+    offset = 0
+    for number in range(2):
+        header, size = fits_header(data, offset, f"header {number + 1}")
+        offset += size + data_bytes(header, f"header {number + 1}")
+        if len(data) - offset < BLOCK:
+            return
 
 
 def _units(units: Any) -> Iterator[Any]:
