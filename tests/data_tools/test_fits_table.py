@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 
 from data_tools.formats.compressed import gunzip, read_file
-from data_tools.formats.fits_table import read_table
+from data_tools.formats.fits_table import _plain_values, read_header, read_table
 from tfrecords.errors import DataError
 
 
@@ -71,6 +71,25 @@ def test_headers_that_lie(table, truth, lie, message):
     table.write_bytes(content.replace(truth, lie))
     with pytest.raises(DataError, match=f"t.fits: .*{message}"):
         read_table(table)
+
+
+def test_values_of_common_cards_are_astropys():
+    header = fits.Header()
+    for name, value in (("A", "it is"), ("B-1", 5), ("C_", -7), ("D", True), ("E", False), ("LONGNAME", "x/y  ")):
+        header[name] = (value, "a comment / 'quoted'")
+    header["COMMENT"] = "more = 5"
+    text = header.tostring().encode()
+    plain = _plain_values(text)
+    assert plain == {name: value for name, value in header.items() if name != "COMMENT"}
+    assert {type(each) for each in plain.values()} == {str, int, bool}
+    for name, value in (("F", 1.5), ("G", "it's"), ("H", 1 << 70), ("HIERARCH long keyword", 1), ("I", "x" * 100)):
+        odd = header.copy()
+        odd[name] = value
+        text = odd.tostring().encode()
+        assert _plain_values(text) is None
+        found, _ = read_header(b"SIMPLE  =                    T".ljust(80) + text, 0, "a file")
+        assert found[name.removeprefix("HIERARCH ")] == value
+    assert _plain_values(b"A = 5".ljust(80) + text) is None
 
 
 def test_public_files_are_read_as_astropy_reads_them(shared):
