@@ -8,6 +8,8 @@ turns, every measurement in a process of its own, so that imports are counted on
 - floor: ``astropy.io.fits`` opens HEAD and PHOT of each pair and copies the columns that the converter uses.
 - zoo: ``python -m data_tools.snana`` with 1 and 2 processes, from files to records with splits, index and ledger.
 - loop: HEAD and PHOT as pandas tables, a row range, sort and dictionary of lists for each object, written as parquet.
+- loop by band: the same, but each object's rows are divided by band and padded to the arrays [65, 6] of the sets that
+  ATAT was published with (arXiv:2405.03078), written as HDF5.
 
 Then the peak memory of the conversion for once and four times as many files of the same size.
 """
@@ -57,6 +59,34 @@ for number, head in enumerate(sorted(Path(sys.argv[1]).rglob("*_HEAD.FITS.gz")))
 """
 
 
+BY_BAND = """
+import sys
+from pathlib import Path
+import h5py
+import numpy as np
+from astropy.table import Table
+out = Path(sys.argv[2])
+out.mkdir()
+names = ("MJD", "FLUXCAL", "FLUXCALERR", "PHOTFLAG")
+for number, head in enumerate(sorted(Path(sys.argv[1]).rglob("*_HEAD.FITS.gz"))):
+    objects = Table.read(head, hdu=1).to_pandas()
+    rows = Table.read(str(head).replace("HEAD", "PHOT"), hdu=1).to_pandas()
+    rows["BAND"] = rows["BAND"].map(lambda band: band.decode().strip() if isinstance(band, bytes) else band.strip())
+    arrays = {name: np.zeros((len(objects), 65, 6), "float32") for name in names}
+    for place, (_, one) in enumerate(objects.iterrows()):
+        part = rows.iloc[one["PTROBS_MIN"] - 1 : one["PTROBS_MAX"]]
+        for column, band in enumerate("ugrizY"):
+            values = part[part["BAND"] == band]
+            if len(values) > 65:
+                values = values.iloc[np.floor(np.linspace(0, len(values) - 1, 65)).astype(int)]
+            for name in names:
+                arrays[name][place, : len(values), column] = values[name]
+    with h5py.File(out / f"{number:05d}.h5", "w") as file:
+        for name, array in arrays.items():
+            file[name] = array
+"""
+
+
 def _run(arguments: list[str]) -> tuple[float, int]:
     """Run a command; seconds, and the peak memory of its largest process in bytes."""
     started = time.perf_counter()
@@ -78,6 +108,7 @@ def _sides(data: Path, place: Path, number: int) -> dict[str, list[str]]:
         "zoo, 1 process": zoo(1),
         "zoo, 2 processes": zoo(2),
         "loop over objects with pandas": [sys.executable, "-c", LOOP, str(data), str(place / f"loop-{number}")],
+        "loop over objects and bands": [sys.executable, "-c", BY_BAND, str(data), str(place / f"bands-{number}")],
     }
 
 
@@ -111,9 +142,10 @@ def main() -> None:
             middle = statistics.median(times)
             rates = f"{made.objects / middle:,.0f} | {made.size / 1e6 / middle:.1f}"
             print(f"| {name} | {middle:.2f} | {rates} | {middle / floor:.2f} |")
-        loop = statistics.median(seconds["loop over objects with pandas"])
-        for workers, name in ((1, "zoo, 1 process"), (2, "zoo, 2 processes")):
-            print(f"\nloop over zoo, {workers} process(es): {loop / statistics.median(seconds[name]):.1f}", end="")
+        for loop in ("loop over objects with pandas", "loop over objects and bands"):
+            for name in ("zoo, 1 process", "zoo, 2 processes"):
+                ratio = statistics.median(seconds[loop]) / statistics.median(seconds[name])
+                print(f"\n{loop}, over {name}: {ratio:.1f}", end="")
         print("\n\n| files | peak memory, MB |\n|---:|---:|")
         for factor in (1, 4):
             many = place / f"many-{factor}"

@@ -288,7 +288,8 @@ def validate(record: Record) -> list[str]:
     if record.static is not None:
         problems += _validate_values("static", record.static)
     for name, value in record.targets.items():
-        problems += _validate_values(f"target/{name}", value)
+        if len(value) != 1 or not math.isfinite(value.item()):
+            problems += _validate_values(f"target/{name}", value)
         rows = len(record.lc) if record.lc is not None else 0
         if name in _LC_TYPES and len(value) != rows:
             problems.append(f"key 'target/{name}' has a value a row, {rows}. Received: {len(value)} values")
@@ -300,8 +301,9 @@ def validate(record: Record) -> list[str]:
 
 
 def _validate_lc(lc: LightCurve) -> list[str]:
-    shapes = {name: getattr(lc, name).shape for name in _LC_TYPES}
-    if any(shape != (len(lc.time),) for shape in shapes.values()):
+    shape = (len(lc.time),)
+    if not shape == lc.time.shape == lc.band.shape == lc.flux.shape == lc.flux_err.shape == lc.flags.shape:
+        shapes = {name: getattr(lc, name).shape for name in _LC_TYPES}
         return [f"the columns of a light curve have one length. Received: {shapes}"]
     try:
         _check_times("lc/time", lc.time)

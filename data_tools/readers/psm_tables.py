@@ -145,7 +145,9 @@ def read_stars(
     contents = {split: read_text_table(path) for split, path in tables.items()}
     for split, (header, rows) in contents.items():
         if not rows:
-            raise DataError(f"{tables[split].name}: a table of a split holds stars (cut short?). Received: a header only")
+            raise DataError(
+                f"{tables[split].name}: a table of a split holds stars (cut short?). Received: a header only"
+            )
         require_columns(tables[split], header, (CLASS_COLUMN, NAME_COLUMN))
         if static_columns is not None and (lacking := [name for name in static_columns if name not in header]):
             raise UsageError(f"static columns are columns of {tables[split].name}. Received: {', '.join(lacking)}")
