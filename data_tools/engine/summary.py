@@ -157,6 +157,8 @@ def report(summary: Summary, source: Source, partitioning: Partitioning, out: Pa
     more = summary.totals["quarantined"] - len(summary.quarantined)
     if more:
         print(f"quarantined: {more} more, see ledger.csv", file=sys.stderr)
+    if summary.resumed:
+        print(f"went on with {summary.resumed} pieces of a conversion that was killed", file=sys.stderr)
     for warning in summary.warnings:
         print(f"warning: {warning}", file=sys.stderr)
 

@@ -71,7 +71,7 @@ snana.main(sys.argv[1:])
 """
 
 
-def test_a_killed_conversion_goes_on(files, tmp_path, monkeypatch):
+def test_a_killed_conversion_goes_on(files, tmp_path, monkeypatch, capsys):
     whole = _convert(files, tmp_path / "whole")
     out = tmp_path / "out"
     script = _KILLED.format(part="000003")
@@ -82,6 +82,7 @@ def test_a_killed_conversion_goes_on(files, tmp_path, monkeypatch):
     monkeypatch.setattr(piecewise, "read_piece", lambda *args: made.append(args[1].name) or read(*args))
     _convert(files, out)
     assert made == [f"set{number}_HEAD.FITS.gz" for number in (3, 4, 5)]
+    assert "went on with 3 pieces" in capsys.readouterr().err
     assert content(out) == content(whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["files", "out", "whole"]
 
