@@ -252,12 +252,12 @@ def pieces(run, data, source: str | None, quiet: bool) -> Iterator[Piece]:
         directory = RecordDirectory(paths[0])
         check_compatible(run.bundle.spec, directory.info, str(paths[0]))
         examples = Examples(directory, np.arange(len(directory)), run.bundle.spec)
-        yield Piece(examples.ids(), examples, run.stage(column.name for column in directory.info.static_columns))
+        yield Piece(examples.ids(), examples, run.stage_for(directory.info))
         return
     opened = open_source(paths, source, static_columns=list(run.bundle.spec.raw_static))
     check_compatible(run.bundle.spec, opened, where)
     extract = _feature_extractor(run.bundle.spec, opened.bands, where) if group else None
-    stage = run.stage(column.name for column in opened.static_columns)
+    stage = run.stage_for(opened)
     outcomes = command.progress(opened.objects(), "predicting", quiet=quiet)
     for chunk in _chunks(outcomes, 16 * BATCH):
         good = [outcome for outcome in chunk if outcome.record is not None]
@@ -284,7 +284,7 @@ def _table(ids, values, observations, columns, run):
     table = pd.concat([table, numbers], axis=1)
     table["observations"] = observations
     reasons = np.where(finite, "", "the network's output is not finite")
-    if "light_curve" in run.bundle.config.parts() and "static" not in run.bundle.config.parts():
+    if {"light_curve", "stamps"} & set(run.bundle.config.parts()) and "static" not in run.bundle.config.parts():
         empty = np.asarray(observations) == 0
         reasons = np.where(finite & empty, "no observation left: the prediction is the model's prior", reasons)
     table["reason"] = reasons
