@@ -24,6 +24,7 @@ TINY = {
     "oracle": {"layers": 2, "time_scale": 500.0},
     # Raw flux would drive every gate into its flat part.
     "rapid": {"dropout": 0.0, "flux_transform": "asinh"},
+    "stamp_classifier": {"crop": 9, "window": 11, "kernel": 3, "units": 8, "dropout": 0.0, "theta": 0.0},
     "t2": {"d_model": 8, "layers": 2, "dropout": 0.0},
     "transformer_autoencoder": SERIES,
     "ae_classifier": SERIES,
@@ -68,6 +69,10 @@ EXAMPLES = {
         "one_hot": {"band": "one_hot", "flux_transform": "asinh", "flux_scale": 1.0},
     },
     "rapid": {"redshift": {}, "no_redshift": {"metadata": False}},
+    "stamp_classifier": {
+        "features": {},
+        "stamps": {"features": False, "channels": ["difference", "science"], "normalize": "per_sample"},
+    },
     "t2": {
         "steps": {"redshift": "L"},
         "channels": {"redshift": "M", "layers": 1},
@@ -116,7 +121,9 @@ class Example:
         """All hyperparameters."""
         family = self.entry.family
         changes = EXAMPLES.get(family, {}).get(self.variant, {})
-        settled = self.entry.config(**{**_cut(self.entry.config), **TINY.get(family, {}), **changes})
+        known = {field.name for field in dataclasses.fields(self.entry.config)}
+        tiny = {key: value for key, value in TINY.get(family, {}).items() if key in known}
+        settled = self.entry.config(**{**_cut(self.entry.config), **tiny, **changes})
         return dataclasses.asdict(settled)
 
     def __str__(self) -> str:

@@ -199,7 +199,7 @@ def _examples(run: Run, objects: int = 5):
         "time": time,
         "flux": (100 * rng.standard_normal((objects, longest))).astype("float32"),
         "flux_err": (1 + 10 * rng.random((objects, longest))).astype("float32"),
-        "band": rng.integers(0, len(spec.bands), (objects, longest)).astype("int32"),
+        "band": rng.integers(0, max(1, len(spec.bands)), (objects, longest)).astype("int32"),
         "flags": rng.integers(0, 2, (objects, longest)).astype("int32"),
         "mask": mask,
         "static": rng.random((objects, len(spec.raw_static))).astype("float32"),

@@ -10,6 +10,7 @@ from zoo.registry import ModelInfo, create
 CHANNELS = ("science", "template", "difference")
 CLASSES = ("AGN", "SN", "VS", "asteroid", "bogus")
 STAMP_SIZE = 63
+STATISTICS = ("feature_mean", "feature_std")
 
 
 def _array(arrays, name: str) -> np.ndarray:
@@ -29,9 +30,7 @@ def _crop(arrays) -> int:
     rows = len(_array(arrays, "dense1/kernel"))
     side = round((rows / channels) ** 0.5)
     if side * side * channels != rows:
-        raise DataError(
-            f"weights: dense1/kernel has the rows of a square times {channels}. Received: {rows}"
-        )
+        raise DataError(f"weights: dense1/kernel has the rows of a square times {channels}. Received: {rows}")
     # Of the widths that give the same number, the odd one of a stamp with an odd number of pixels.
     return next(size for size in range(4 * side - 3, 4 * side + 1) if size % 2)
 
@@ -65,11 +64,14 @@ def import_weights(arrays: dict[str, np.ndarray], config=None):
     DataError
         If an array is missing, of the wrong shape, or unknown, or a list is of another length.
     """
-    config = config or {}
+    # The statistics may stand among the arrays as well.
+    arrays, config = dict(arrays), {key: arrays[key] for key in STATISTICS if key in arrays} | (config or {})
+    for key in STATISTICS:
+        arrays.pop(key, None)
     features = "feat_bn/gamma" in arrays
     number = len(arrays["feat_bn/gamma"]) if features else 0
-    statistics = [config.get(key) for key in ("feature_mean", "feature_std")] if features else [None, None]
-    for key, values in zip(("feature_mean", "feature_std"), statistics, strict=True):
+    statistics = [config.get(key) for key in STATISTICS] if features else [None, None]
+    for key, values in zip(STATISTICS, statistics, strict=True):
         if values is not None and len(values) != number:
             raise DataError(f"{key}: the weights are of {number} columns. Received: {len(values)} numbers")
     if (statistics[0] is None) != (statistics[1] is None):
