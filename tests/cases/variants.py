@@ -24,7 +24,16 @@ TINY = {
     "oracle": {"layers": 2, "time_scale": 500.0},
     # Raw flux would drive every gate into its flat part.
     "rapid": {"dropout": 0.0, "flux_transform": "asinh"},
-    "stamp_classifier": {"crop": 9, "window": 11, "kernel": 3, "units": 8, "dropout": 0.0, "theta": 0.0},
+    "stamp_classifier": {"crop": 9, "kernel": 3, "units": 8, "dropout": 0.0},
+    "stamp_classifier_enhanced": {
+        "crop": 9,
+        "window": 11,
+        "kernel": 3,
+        "units": 8,
+        "dropout": 0.0,
+        "theta": 0.0,
+        "turns": 3,
+    },
     "t2": {"d_model": 8, "layers": 2, "dropout": 0.0},
     "temporal_stamp_classifier": {
         "crop": 9,
@@ -144,9 +153,7 @@ class Example:
         """All hyperparameters."""
         family = self.entry.family
         changes = EXAMPLES.get(family, {}).get(self.variant, {})
-        known = {field.name for field in dataclasses.fields(self.entry.config)}
-        tiny = {key: value for key, value in TINY.get(family, {}).items() if key in known}
-        settled = self.entry.config(**{**_cut(self.entry.config), **tiny, **changes})
+        settled = self.entry.config(**{**_cut(self.entry.config), **TINY.get(family, {}), **changes})
         return dataclasses.asdict(settled)
 
     def __str__(self) -> str:

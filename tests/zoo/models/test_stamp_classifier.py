@@ -153,9 +153,8 @@ def test_an_image_and_its_rotation_are_the_same():
 
 
 def test_presets_are_valid():
-    for preset, values in hparams.presets("stamp_classifier").items():
-        for model in values.get("models", ["stamp_classifier", "stamp_classifier_enhanced"]):
-            settled = resolve(model, preset)
-            assert settled.run.entropy_weight > 0
+    for model in ("stamp_classifier", "stamp_classifier_enhanced"):
+        for preset in hparams.presets(model):
+            assert resolve(model, preset).run.entropy_weight > 0
     assert len(resolve("stamp_classifier", "published").inputs.alert_columns) == 23
     assert len(resolve("stamp_classifier", "published_26").inputs.alert_columns) == 26

@@ -1,4 +1,4 @@
-"""ALeRCE's stamp classifier and its enhanced version: what can be set, and their entries in the registry."""
+"""ALeRCE's stamp classifier: what can be set, and its entry in the registry."""
 
 from __future__ import annotations
 
@@ -81,49 +81,18 @@ class StampClassifierConfig:
         return ("stamps",)
 
 
-@dataclasses.dataclass(frozen=True)
-class EnhancedStampClassifierConfig(StampClassifierConfig):
-    __doc__ = (
-        StampClassifierConfig.__doc__
-        + """turns : int
-        Copies of a stamp at evenly spaced angles.
-    theta : float
-        In training every angle is off by a random number of radians up to this.
-    window : int
-        Height and width of the middle of a stamp that is scaled and turned, before ``crop``.
-    """
-    )
-
-    crop: int = 33
-    turns: int = 6
-    theta: float = 0.08
-    window: int = 45
-
-
-_SHARED = {
-    "family": "stamp_classifier",
-    "task": "classify",
-    "view": "stamp",
-    "importer": "zoo.models.stamp_classifier.reference:import_weights",
-}
-
 ENTRIES = [
     Entry(
         name="stamp_classifier",
+        family="stamp_classifier",
         summary="Convolutions over four rotations of a stamp, columns of the alert beside them",
         config=StampClassifierConfig,
         model="zoo.models.stamp_classifier.model:StampClassifier",
+        task="classify",
+        view="stamp",
         paper="Carrasco-Davis et al. 2021, AJ 162, 231, arXiv:2008.03309",
-        **_SHARED,
-    ),
-    Entry(
-        name="stamp_classifier_enhanced",
-        summary="The same over more rotations with random jitter of a wider stamp",
-        config=EnhancedStampClassifierConfig,
-        model="zoo.models.stamp_classifier.model:EnhancedStampClassifier",
-        paper="Neira et al. 2024",
-        **(_SHARED | {"importer": ""}),
-    ),
+        importer="zoo.models.stamp_classifier.reference:import_weights",
+    )
 ]
 
 GOLDEN = {

@@ -1,4 +1,4 @@
-"""ALeRCE's stamp classifier (Carrasco-Davis et al. 2021, arXiv:2008.03309) and its enhanced version."""
+"""ALeRCE's stamp classifier (Carrasco-Davis et al. 2021, arXiv:2008.03309)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from keras import ops
 
 from tfrecords.errors import UsageError
 from zoo.layers.batch_norm import MaskedBatchNorm
-from zoo.layers.random_turns import RandomTurns
 from zoo.layers.stamp_trunk import StampTrunk
 from zoo.layers.stamps import AlertColumns, CyclicPool, QuarterTurns, StampPreprocess
 from zoo.models.network import Network
@@ -122,12 +121,3 @@ class StampClassifier(RotationInvariant):
 
     def _turn(self):
         return QuarterTurns(dtype="float32", name="turn")
-
-
-@keras.saving.register_keras_serializable(package="zoo")
-class EnhancedStampClassifier(RotationInvariant):
-    """The enhanced stamp classifier: rotations by evenly spaced angles with jitter; see `RotationInvariant`."""
-
-    def _turn(self):
-        config = self.config
-        return RandomTurns(config.turns, config.theta, config.crop, dtype="float32", name="turn")
