@@ -65,3 +65,11 @@ def make_records(path: Path) -> Path:
 def records(tmp_path_factory) -> Path:
     """A directory of 42 PLAsTiCC objects of 14 classes, two folds, with a derived group ``features``."""
     return make_records(tmp_path_factory.mktemp("data") / "plasticc_tiny")
+
+
+@pytest.fixture(scope="session")
+def stamp_records(tmp_path_factory) -> Path:
+    """A directory of 42 objects of five classes with stamps of one to six alerts, in two folds."""
+    from tests.stamp_records import make_stamp_records
+
+    return make_stamp_records(tmp_path_factory.mktemp("data") / "stamps_tiny")

@@ -93,3 +93,59 @@ def parse(
     }
     found |= {f"target/{name}": join(f"target/{name}", 8, tf.float64) for name in targets}
     return found | {f"target/{name}": join_rows(f"target/{name}") for name in row_targets}
+
+
+def parse_stamps(serialized: tf.Tensor, shape: Sequence[int], columns: int) -> dict[str, tf.Tensor]:
+    """Decode times and columns of the stamps of a batch of records; their pixels stay bytes.
+
+    Parameters
+    ----------
+    serialized : tf.Tensor
+        string [N], one record each.
+    shape : sequence of int
+        Height, width and channels (H, W, C) of every stamp of the data set.
+    columns : int
+        Number M of columns of an alert.
+
+    Returns
+    -------
+    dict of str to tf.Tensor
+        ``count`` int64 [N], alerts of each record, 0 without stamps; ``images`` string [N], the little-endian f4
+        [count, H, W, C] of each; of all alerts one after another, R = sum of ``count``: ``time`` f8 [R] (MJD),
+        ``metadata`` f4 [R, M].
+
+    Raises
+    ------
+    tf.errors.InvalidArgumentError
+        If stamps are of another shape or number of columns; the message names the objects.
+    """
+    import tensorflow as tf
+
+    kinds = {"stamps": "", "stamps/time": "", "stamps/metadata": ""}
+    features = {name: tf.io.FixedLenFeature([], tf.string, default_value=value) for name, value in kinds.items()}
+    features["object_id"] = tf.io.FixedLenFeature([], tf.string)
+    features["stamps/shape"] = tf.io.FixedLenFeature([4], tf.int64, default_value=[0, *shape])
+    parsed = tf.io.parse_example(serialized, features)
+    count, height, width, channels = tf.unstack(parsed["stamps/shape"], axis=1)
+    good = (height == shape[0]) & (width == shape[1]) & (channels == shape[2]) & (count >= 0)
+    pixels = shape[0] * shape[1] * shape[2]
+    for key, size in (("stamps", 4 * pixels), ("stamps/time", 8), ("stamps/metadata", 4 * columns)):
+        good &= tf.cast(tf.strings.length(parsed[key]), tf.int64) == count * size
+    bad = tf.boolean_mask(parsed["object_id"], ~good)
+    said = [
+        f"stamps of {height_width_channels(shape)} with {columns} columns an alert are expected. Received others of"
+    ]
+    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(good), [*said, bad], summarize=3)]):
+        time = tf.io.decode_raw(tf.strings.reduce_join(parsed["stamps/time"]), tf.float64)
+        metadata = tf.io.decode_raw(tf.strings.reduce_join(parsed["stamps/metadata"]), tf.float32)
+    return {
+        "count": count,
+        "images": parsed["stamps"],
+        "time": time,
+        "metadata": tf.reshape(metadata, [tf.size(time), columns]),
+    }
+
+
+def height_width_channels(shape: Sequence[int]) -> str:
+    """Word a shape of stamps, for instance ``63x63x3``."""
+    return "x".join(map(str, shape))

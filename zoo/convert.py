@@ -23,7 +23,8 @@ a .pth becomes a file to read here by:
   state = state.get("state_dict", state)
   safetensors.torch.save_file({k: v.contiguous() for k, v in state.items()}, "model.safetensors")
 JSON holds the original's configuration keys, as in a golden case; for ORACLE and the hierarchical LSTM
-{"taxonomy": "elasticc", "static": [...]}, or {} with --preset reference.
+{"taxonomy": "elasticc", "static": [...]}, or {} with --preset reference; for stamp_classifier {"feature_order": [...],
+"feature_mean": [...], "feature_std": [...]} (columns of an alert, their statistics in training), with --survey ztf.
 exit code 0: written; 1: the weights do not fit; 2: wrong usage
 """
 
@@ -172,6 +173,8 @@ def convert(weights, config, model: str, out, *, preset: str | None = None, dere
     if network.entry_name != model:
         raise UsageError(f"--model: the weights and configuration are of {network.entry_name}. Received: {model}")
     info = network.info
+    if info.channels:
+        inputs = dataclasses.replace(inputs, alert_columns=list(info.alert_columns))
     raw = tuple(name for name in info.static if name not in inputs.derived_static)
     position = (inputs.ra_column, inputs.dec_column) if len(raw) < len(info.static) else ()
     spec = DataSpec(
@@ -188,6 +191,10 @@ def convert(weights, config, model: str, out, *, preset: str | None = None, dere
         features=info.features,
         feature_days=info.feature_days,
         feature_group=inputs.feature_group if info.features else "",
+        channels=info.channels,
+        stamp_size=info.stamp_size,
+        alert_columns=tuple(map(Column, info.alert_columns)),
+        record_alert_columns=info.alert_columns,
     )
     import hparams
 

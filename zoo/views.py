@@ -46,6 +46,7 @@ STAMPS = {
     "stamp_sequence": {
         "stamps": (("batch", "frame", "pixel", "pixel", "channel"), "float32"),
         "alerts": (("batch", "frame", "alert_column"), "float32"),
+        "time": (("batch", "frame"), "float32"),
         "mask": (("batch", "frame"), "bool"),
     },
 }

@@ -33,7 +33,9 @@ def _train(bench, batches, strategy, options, clip_norm=None):
             yield tf.nest.map_structure(np.array, item)
 
     def kind(item):
-        return tf.TensorSpec([item.shape[0], *[None] * (item.ndim - 1)], item.dtype)
+        # Of stamps the last three sizes are fixed.
+        fixed = item.shape[-3:] if item.ndim > 3 else ()
+        return tf.TensorSpec([item.shape[0], *[None] * (item.ndim - 1 - len(fixed)), *fixed], item.dtype)
 
     kinds = tf.nest.map_structure(kind, batches[0])
     dataset = tf.data.Dataset.from_generator(fresh, output_signature=kinds).repeat()

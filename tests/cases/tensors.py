@@ -7,7 +7,8 @@ import numpy as np
 SET_VIEWS = ("packed_by_band",)
 """Views whose rows are a set: their order carries no meaning."""
 
-ROWS = ("time", "flux", "flux_err", "band", "detected", "mask", "pack_index", "observed", "target_flux")
+ROWS = ("time", "flux", "flux_err", "band", "detected", "mask", "pack_index", "observed", "target_flux",
+        "stamps", "alerts")  # fmt: skip
 """Tensors whose second axis is rows or steps."""
 
 
@@ -39,6 +40,9 @@ def poison(view: str, inputs: dict, rng) -> dict:
         if name in inputs:
             steps = inputs[name].ndim == 3
             result[name] = spoil(inputs[name], ~inputs["observed"] if steps else ~mask)
+    for name in ("stamps", "alerts"):
+        if name in inputs:
+            result[name] = spoil(inputs[name], ~mask.reshape(*mask.shape, *[1] * (inputs[name].ndim - 2)))
     if "band" in inputs:
         other = rng.integers(0, inputs["band"].max() + 1, mask.shape)
         result["band"] = np.where(mask, inputs["band"], other).astype("int32")

@@ -15,6 +15,7 @@ from tests.cases import variants
 from tests.cases.variants import Example
 from tests.cases.workbench import Workbench
 from tfrecords.errors import DataError
+from zoo import views
 from zoo.inputs import transforms
 from zoo.inputs.transforms import DETECTED
 from zoo.losses.hierarchical import log_path
@@ -29,6 +30,8 @@ BANDS = ([], [2], [3, 3], [1] * 7, [0, 1, 2, 3, 4, 5] * 2)
 
 def _inputs(bench, known: bool):
     """Give tensors and targets of such objects; static columns and features all missing, or all 0.5."""
+    if "stamps" in bench.bundle.config.parts():
+        return _stamps(bench, known)
     size, longest = len(BANDS), max(map(len, BANDS))
     mask = np.arange(longest) < np.array([len(item) for item in BANDS])[:, None]
     band = np.array([item + [0] * (longest - len(item)) for item in BANDS], "int32")
@@ -45,6 +48,27 @@ def _inputs(bench, known: bool):
     return inputs, targets | bench.stage.targets(prepared, inputs, tf.range(size, dtype=tf.int64))
 
 
+PIXELS = (np.nan, 0.0, np.inf, 3e38, -3e38)
+"""What all pixels of an object are: unknown, constant, infinite, so large that differences overflow with noise."""
+
+
+def _stamps(bench, known: bool):
+    """Give tensors and targets of objects with bad stamps, and columns of an alert all missing, or all 0.5."""
+    size, value = len(PIXELS), 0.5 if known else np.nan
+    example = views.example(bench.example.entry.view, bench.bundle.config.parts(), bench.spec.model_info(), size)
+    inputs = {name: np.array(values) for name, values in example.items()}
+    for name in {"stamp", "stamps"} & set(inputs):
+        inputs[name] += np.array(PIXELS, "float32").reshape(-1, *[1] * (inputs[name].ndim - 1))
+        inputs[name][3:, ..., ::2, :, :] *= np.float32(-1)
+    for name in {"alert", "alerts", "static"} & set(inputs):
+        inputs[name] = inputs[name] + np.float32(value)
+    if "mask" in inputs:
+        # One frame, two, none, and a gap in front.
+        inputs["mask"][0], inputs["mask"][1, 0], inputs["mask"][3:, 1] = True, True, True
+    targets = {"label": tf.zeros([size], tf.int32), "sample_weight": tf.ones([size]), "fraction": tf.ones([size])}
+    return {name: tf.constant(values) for name, values in inputs.items()}, targets
+
+
 @pytest.mark.parametrize("example", variants.costly(variants.richest()), ids=str)
 @pytest.mark.parametrize("known", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["missing", "known"])
 def test_answers_losses_and_gradients_are_finite(example, known, make_bench):
@@ -55,11 +79,11 @@ def test_answers_losses_and_gradients_are_finite(example, known, make_bench):
         outputs = bench.network(inputs, training=False)
         losses = bench.task.loss(bench.network, outputs, targets)
         total = tf.reduce_sum(losses)
-    assert losses.shape == (len(BANDS),) and np.isfinite(losses).all()
+    assert losses.shape == (len(targets["label"]),) and np.isfinite(losses).all()
     for gradient in tape.gradient(total, variables, unconnected_gradients="zero"):
         assert np.isfinite(tf.convert_to_tensor(gradient)).all()
     predicted = np.array(bench.task.predictions(bench.network, outputs))
-    assert predicted.shape == (len(BANDS), len(bench.task.columns())) and np.isfinite(predicted).all()
+    assert predicted.shape == (len(targets["label"]), len(bench.task.columns())) and np.isfinite(predicted).all()
     if bench.task.labelled:
         np.testing.assert_allclose(predicted[:, : len(bench.spec.classes)].sum(axis=1), 1, atol=1e-5)
 

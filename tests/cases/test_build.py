@@ -32,7 +32,7 @@ def test_the_seed_decides_the_weights_and_nothing_else(example, make_bench):
 def test_tied_layers_are_there(bench):
     paths = {variable.path for variable in bench.network.weights}
     for aspect, tied in bench.network.tied_to().items():
-        assert aspect in ("classes", "bands", "static", "features")
+        assert aspect in ("classes", "bands", "static", "features", "channels", "alert_columns")
         for path in tied:
             assert any(name.startswith(path + "/") for name in paths) or "sinusoid" in path, path
 

@@ -32,6 +32,8 @@ def pair(request, records, exported, make_bench, tmp_path_factory):
 def _raw(bench, count: int) -> dict[str, np.ndarray]:
     """Give the first objects as padded arrays with the values of their records."""
     objects = [bench.directory.record(place) for place in range(count)]
+    if "stamps" in bench.bundle.config.parts():
+        return _raw_stamps(bench, objects)
     longest = max(len(item.lc.time) for item in objects) + 3
     names = ("time", "flux", "flux_err", "band", "flags")
     kinds = dict(zip(names, ("float64", "float32", "float32", "int32", "int32"), strict=True))
@@ -48,6 +50,28 @@ def _raw(bench, count: int) -> dict[str, np.ndarray]:
         arrays["features"] = bench.examples.feature_values(np.arange(count))[:, -1]
         arrays["feature_set"] = np.full(count, len(bench.spec.feature_days) - 1, "int32")
     return arrays
+
+
+def _raw_stamps(bench, objects) -> dict[str, np.ndarray]:
+    """Give objects as the tensors of their view: the last alert, or all of them."""
+    names = [column.name for column in bench.directory.info.alert_columns]
+    columns = [names.index(column.name) for column in bench.spec.alert_columns]
+    static = [bench.spec.record_static.index(name) for name in bench.spec.raw_static]
+    arrays = {"static": np.stack([item.static for item in objects])[:, static]}
+    if bench.example.entry.view == "stamp":
+        images = np.stack([item.stamps.images[-1] for item in objects])
+        return arrays | {"stamp": images, "alert": np.stack([item.stamps.metadata[-1, columns] for item in objects])}
+    longest = max(len(item.stamps.time) for item in objects) + 1
+    parts = {"stamps": "images", "alerts": "metadata", "time": "time"}
+    for name, part in parts.items():
+        rows = [getattr(item.stamps, part) for item in objects]
+        rows = [values - values[0] if name == "time" else values for values in rows]
+        rows = [values[:, columns] if name == "alerts" else values for values in rows]
+        free = [(0, 0)] * (rows[0].ndim - 1)
+        arrays[name] = np.stack([np.pad(values, [(0, longest - len(values)), *free]) for values in rows])
+    arrays["time"] = arrays["time"].astype("float32")
+    size = np.array([len(item.stamps.time) for item in objects])
+    return arrays | {"mask": np.arange(longest) < size[:, None]}
 
 
 def _expected(bench, run, count: int) -> np.ndarray:

@@ -8,7 +8,10 @@ import pytest
 from tests.cases import tensors, variants
 from tests.cases.workbench import assert_equal
 
-WITH_ROWS = [item for item in variants.examples() if "light_curve" in item.entry.config(**item.hparams).parts()]
+WITH_ROWS = [
+    item for item in variants.examples()
+    if "light_curve" in item.entry.config(**item.hparams).parts() or item.entry.view == "stamp_sequence"
+]  # fmt: skip
 OF_SETS = [
     item for item in WITH_ROWS if item.entry.view in tensors.SET_VIEWS and item.entry.family not in variants.ORDERED
 ]
@@ -16,7 +19,7 @@ OF_SETS = [
 
 @pytest.fixture(params=WITH_ROWS, ids=str)
 def bench(request, make_bench):
-    """The workbench of one model and variant that reads light curves."""
+    """The workbench of one model and variant that reads light curves or sequences of stamps."""
     return make_bench(request.param)
 
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from tests.cases.variants import Example
+from tests.stamp_records import make_stamp_records
 from tfrecords.reader import RecordDirectory
 from zoo.inputs import data, pipeline
 from zoo.inputs import spec as specs
@@ -17,6 +18,8 @@ from zoo.tasks import base
 from zoo.training.bundle import Bundle
 from zoo.training.loop import fit_tables
 from zoo.training.resolve import resolve
+
+STAMPS = "stamps_tiny"
 
 
 class Workbench:
@@ -26,6 +29,7 @@ class Workbench:
     ----------
     example : Example
     records : path
+        The tiny directory; one with stamps beside it is made for models that read some.
     **options
         Options of a run beside the hyperparameters.
     """
@@ -33,6 +37,13 @@ class Workbench:
     def __init__(self, example: Example, records: Path, **options):
         self.example = example
         self._batches = {}
+        records = Path(records)
+        if "stamps" in example.entry.config(**example.hparams).parts():
+            records = records.with_name(STAMPS)
+            if not records.is_dir():
+                make_stamp_records(records)
+            # Presets name columns of real surveys.
+            options = {"alert_columns": None, "classes": None} | options
         self.settled = resolve(example.model, data=str(records), **example.hparams, **options)
         self.directory = RecordDirectory(records)
         parts = self.settled.hparams.parts()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Literal
 
 from tfrecords.errors import UsageError
@@ -79,6 +80,19 @@ class InputConfig:
         is missing. Computed features and other derived groups are not.
     feature_group : str
         Name of the derived group of computed features.
+    alert_columns : list of str, optional
+        Stamps: columns of an alert to use, in order; by default all that carry no caution.
+    alert : {"last", "first", "random"}
+        View ``stamp``: which of an object's alerts is shown. ``random`` draws one a time in training and is the last
+        one elsewhere. Evaluation days and truncation count from the object's first alert.
+    max_alerts : int, optional
+        View ``stamp_sequence``: keep so many alerts of an object, the first ones; all when absent.
+    alert_gap : float
+        Stamps: drop an alert less than so many hours after the one before it.
+    stamp_augment : {"none", "rotations", "sixfold", "dihedral"}
+        In training only, turn all stamps of an object the same random way: by 0, 90, 180 or 270 degrees
+        (``rotations``), by one of these or a horizontal or vertical flip (``sixfold``), by one of the eight rotations
+        and mirror images (``dihedral``).
     """
 
     window_before: float | None = None
@@ -107,14 +121,22 @@ class InputConfig:
     dec_column: str = "decl"
     deredden: str | None = None
     feature_group: str = "features"
+    alert_columns: list[str] | None = None
+    alert: Literal["last", "first", "random"] = "last"
+    max_alerts: int | None = None
+    alert_gap: float = 0.0
+    stamp_augment: Literal["none", "rotations", "sixfold", "dihedral"] = "none"
 
     def __post_init__(self):
         if self.window_before is not None and not self.window_before >= 0:
             raise UsageError(f"window_before must be >= 0 days. Received: {self.window_before}")
         if self.max_per_band is not None and self.max_per_band < 2:
             raise UsageError(f"max_per_band must be at least 2. Received: {self.max_per_band}")
-        if self.max_rows is not None and self.max_rows < 1:
-            raise UsageError(f"max_rows must be at least 1. Received: {self.max_rows}")
+        for key in ("max_rows", "max_alerts"):
+            if getattr(self, key) is not None and getattr(self, key) < 1:
+                raise UsageError(f"{key} must be at least 1. Received: {getattr(self, key)}")
+        if not 0 <= self.alert_gap < math.inf:
+            raise UsageError(f"alert_gap must be >= 0 hours. Received: {self.alert_gap}")
         if not self.grid_step > 0:
             raise UsageError(f"grid_step must be positive. Received: {self.grid_step}")
         if self.grid_steps < 1:

@@ -9,9 +9,12 @@ import numpy as np
 from tfrecords.derived import DerivedGroup
 from tfrecords.errors import DataError
 from tfrecords.reader import RecordDirectory
-from zoo.inputs import plan
+from zoo.inputs import alert_columns, plan
 from zoo.inputs.config import InputConfig, SelectionConfig
 from zoo.inputs.spec import DataSpec
+
+ALERT_OBJECTS = 20_000
+"""Most training objects whose alerts tables are fitted on, drawn by the run's seed: their pixels are read too."""
 
 
 def sample_rows(count: int, limit: int, seed: int) -> np.ndarray:
@@ -117,6 +120,20 @@ class Examples:
 
         derived = sky.derive(self.spec.derived_static, *values[:, position].T).numpy()
         return np.concatenate([values[:, wanted], derived], axis=1, dtype="float32")
+
+    def alert_values(self, seed: int, inputs: InputConfig) -> np.ndarray:
+        """Give the model's columns of alerts (row, column), float32, as they are, of at most `ALERT_OBJECTS` objects.
+
+        A row is an alert that the model may see under ``inputs``.
+        """
+        spec, columns = self.spec, self.directory.info.alert_columns
+        names = [column.name for column in columns]
+        taken = [names.index(column.name) for column in spec.alert_columns]
+        shape = (spec.stamp_size, spec.stamp_size, len(spec.channels))
+        places, rows = sample_rows(len(self), ALERT_OBJECTS, seed), []
+        for start in range(0, len(places), 256):
+            rows.append(alert_columns.values(self.serialized(places[start : start + 256]), shape, len(names), inputs))
+        return np.concatenate(rows)[:, taken]
 
     def feature_rows(self, limit: int, seed: int, day: int) -> np.ndarray:
         """Give the computed features (row, feature) of at most ``limit`` objects at the day of a number."""

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from zoo.inputs import transforms
 from zoo.inputs.cuts import Cut
 from zoo.inputs.plan import TrainingStream
 
@@ -83,7 +82,7 @@ def training(examples, stage, batch_size: int, *, sampling: str, seed: int, chun
     stage : Stage
     batch_size : int
         Over all replicas.
-    sampling : {"natural", "balanced"}
+    sampling : {"natural", "balanced", "replicate", "sampler", "undersample"}
     seed : int
     chunk_batches : int
         Batches that are sorted by length together.
@@ -117,8 +116,9 @@ def training(examples, stage, batch_size: int, *, sampling: str, seed: int, chun
         curves, static = stage.parse(chunk["records"])
         key = chunk["key"] if augmentation else None
         twin = stage.parse_twin(chunk["records"])
-        prepared = stage.prepare(curves, static, chunk["features"], key=key, twin=twin)
-        order = tf.argsort(transforms.lengths(prepared.curves), stable=True)
+        alerts = stage.parse_stamps(chunk["records"])
+        prepared = stage.prepare(curves, static, chunk["features"], key=key, twin=twin, alerts=alerts)
+        order = tf.argsort(stage.lengths(prepared), stable=True)
         order = tf.reshape(tf.cast(order, tf.int64), [chunk_batches, batch_size])
         luck = tf.random.stateless_uniform([chunk_batches], chunk["key"] + SHUFFLE)
         order = _dealt(tf.gather(order, tf.argsort(luck)), batch_size, share)
@@ -205,9 +205,10 @@ def at_cuts(examples, stage, batch_size: int, cuts: Sequence[Cut], *, chunk_batc
         curves, static = stage.parse(chunk["records"])
         twin = stage.parse_twin(chunk["records"])
         prepared = stage.prepare(
-            curves, static, chunk["features"], days=chunk["day"], twin=twin, fraction=chunk["share"]
-        )
-        observations = transforms.lengths(prepared.curves)
+            curves, static, chunk["features"], days=chunk["day"], twin=twin, fraction=chunk["share"],
+            alerts=stage.parse_stamps(chunk["records"]),
+        )  # fmt: skip
+        observations = stage.lengths(prepared)
         order = tf.cast(tf.argsort(observations, stable=True), tf.int64)
 
         def cut(objects):

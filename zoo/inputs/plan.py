@@ -12,14 +12,16 @@ class TrainingStream:
 
     ``natural``: every epoch is a permutation of all objects. ``balanced``: every class is repeated, each
     time in a new order, up to the size of the largest, and the classes take turns, so that an epoch holds
-    classes × largest objects and any run of it is balanced. What an epoch leaves over carries into the
-    next batch.
+    classes × largest objects and any run of it is balanced. ``replicate``: the same objects, shuffled without
+    regard to class. ``sampler``: as many draws with replacement as there are objects, every class as likely as
+    any other. ``undersample``: of every class as many objects, drawn anew every epoch, as the smallest has. What
+    an epoch leaves over carries into the next batch.
 
     Parameters
     ----------
     labels : array (object,), int
         Class of each object.
-    sampling : {"natural", "balanced"}
+    sampling : {"natural", "balanced", "replicate", "sampler", "undersample"}
     seed : int
     originals : int, optional
         With ``natural``: how many objects, from the first, an epoch holds once; all when absent.
@@ -41,19 +43,32 @@ class TrainingStream:
         """Number of objects an epoch draws."""
         if self.sampling == "natural":
             return self.originals + self.drawn
-        return len(self.members) * max(map(len, self.members))
+        if self.sampling == "sampler":
+            return len(self.labels)
+        sizes = list(map(len, self.members))
+        return len(self.members) * (min(sizes) if self.sampling == "undersample" else max(sizes))
 
     def epoch(self, number: int) -> np.ndarray:
         """Give the objects of an epoch in order, int64."""
         rng = np.random.default_rng([self.seed, number])
         if self.sampling == "natural":
             return rng.permutation(np.concatenate([np.arange(self.originals), self._rest(number)]))
+        if self.sampling == "sampler":
+            chosen = rng.integers(0, len(self.members), len(self.labels))
+            luck = rng.random(len(self.labels))
+            return np.array([self.members[name][int(share * len(self.members[name]))]
+                             for name, share in zip(chosen, luck, strict=True)], "int64")  # fmt: skip
+        if self.sampling == "undersample":
+            smallest = min(map(len, self.members))
+            return rng.permutation(np.concatenate([rng.permutation(members)[:smallest] for members in self.members]))
         largest = max(map(len, self.members))
         columns = []
         for members in self.members:
             rounds = -(-largest // len(members))
             column = np.concatenate([rng.permutation(members) for _ in range(rounds)])
             columns.append(column[:largest])
+        if self.sampling == "replicate":
+            return rng.permutation(np.concatenate(columns))
         turns = np.stack(columns, axis=1)
         return rng.permuted(turns, axis=1).ravel()
 

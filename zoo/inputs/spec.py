@@ -8,6 +8,7 @@ from typing import Any
 from tfrecords.derived import DerivedGroup, derived_names
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory
+from zoo.inputs import alert_columns
 from zoo.inputs import labels as label_maps
 from zoo.inputs.config import InputConfig, SelectionConfig
 from zoo.registry import ModelInfo
@@ -69,6 +70,14 @@ class DataSpec:
         Static column with the E(B−V) by which fluxes are corrected.
     extinction : tuple of float
         Of every band, in magnitudes for E(B−V) = 1; empty where fluxes are not corrected.
+    channels : tuple of str
+        Of the stamps; this and the next three are empty for a model that reads none.
+    stamp_size : int
+        Height and width in pixels.
+    alert_columns : tuple of Column
+        Columns of an alert that the model takes, in order.
+    record_alert_columns : tuple of str
+        All columns of an alert in the training records, in order.
     """
 
     survey: str
@@ -90,6 +99,10 @@ class DataSpec:
     position: tuple[str, ...] = ()
     dust: Column | None = None
     extinction: tuple[float, ...] = ()
+    channels: tuple[str, ...] = ()
+    stamp_size: int = 0
+    alert_columns: tuple[Column, ...] = ()
+    record_alert_columns: tuple[str, ...] = ()
 
     @property
     def tree(self) -> trees.Taxonomy | None:
@@ -143,7 +156,9 @@ class DataSpec:
     def model_info(self) -> ModelInfo:
         """Give what a model must know."""
         static = tuple(column.name for column in self.static)
-        return ModelInfo(self.classes, self.bands, static, self.features, self.feature_days, self.nodes)
+        alert = tuple(column.name for column in self.alert_columns)
+        return ModelInfo(self.classes, self.bands, static, self.features, self.feature_days, self.nodes,
+                         self.channels, self.stamp_size, alert)  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
@@ -157,10 +172,11 @@ class DataSpec:
         def column(item):
             return Column(item["name"], tuple(item["missing"]), item["caution"], item.get("derived", False))
 
-        values["static"] = tuple(map(column, values["static"]))
+        for key in ("static", "alert_columns"):
+            values[key] = tuple(map(column, values.get(key, ())))
         values["dust"] = column(values["dust"]) if values.get("dust") else None
         for key in ("bands", "record_static", "classes", "features", "feature_days", "nodes", "parents", "position",
-                    "extinction"):  # fmt: skip
+                    "extinction", "channels", "record_alert_columns"):  # fmt: skip
             values[key] = tuple(values.get(key, ()))
         return cls(**values)
 
@@ -186,6 +202,8 @@ def describe(directory: RecordDirectory, parts, inputs: InputConfig, selection: 
         fingerprint=info.fingerprint,
         position=(inputs.ra_column, inputs.dec_column) if any(column.derived for column in static) else (),
     )
+    if "stamps" in parts:
+        spec = dataclasses.replace(spec, **alert_columns.describe(directory, inputs.alert_columns))
     if inputs.deredden is not None:
         spec = dataclasses.replace(spec, **_dust(directory, parts, inputs.deredden))
     if taxonomy:
@@ -283,11 +301,12 @@ def check_compatible(spec: DataSpec, info, where: str) -> None:
         Names the data in the message.
     """
     bands = tuple(band.name for band in info.bands)
-    for what, want, have in (
-        ("survey", spec.survey, info.survey),
-        ("band table", ",".join(spec.bands), ",".join(bands)),
-        ("zero point", spec.zero_point, info.zero_point),
-    ):
+    facts = [("survey", spec.survey, info.survey)]
+    # A model converted from an original that reads no light curve knows of no bands.
+    if spec.bands:
+        facts.append(("band table", ",".join(spec.bands), ",".join(bands)))
+        facts.append(("zero point", spec.zero_point, info.zero_point))
+    for what, want, have in facts:
         if want != have:
             raise DataError(
                 f"{where}: the {what} is not the one the model was trained on. Valid: {want}. Received: {have}"
@@ -299,10 +318,15 @@ def check_compatible(spec: DataSpec, info, where: str) -> None:
                 f"{where}: lacks the static column {name!r} that the model takes. "
                 f"Received: {', '.join(have) or 'no static columns'}"
             )
+    if spec.channels:
+        alert_columns.check(spec, info, where)
 
 
-def build_stage(spec: DataSpec, view: str, parts, config: InputConfig, static_names):
-    """Give stage 1 for records whose static columns have the names ``static_names``."""
+def build_stage(spec: DataSpec, view: str, parts, config: InputConfig, static_names, alert_names=None):
+    """Give stage 1 for records whose static columns have the names ``static_names``.
+
+    ``alert_names`` are those of the columns of an alert, the training records' when None.
+    """
     from zoo.inputs.stage import Stage
 
     have, taken = list(static_names), [column.name for column in spec.static]
@@ -328,4 +352,14 @@ def build_stage(spec: DataSpec, view: str, parts, config: InputConfig, static_na
         dust=have.index(spec.dust.name) if spec.dust else None,
         dust_missing=spec.dust.missing if spec.dust else (),
         extinction=spec.extinction,
+        **_stamps(spec, list(spec.record_alert_columns if alert_names is None else alert_names)),
     )
+
+
+def _stamps(spec: DataSpec, names: list[str]) -> dict[str, Any]:
+    """Give what `Stage` must know of stamps."""
+    return {
+        "stamp_shape": (spec.stamp_size, spec.stamp_size, len(spec.channels)) if spec.channels else (),
+        "alert_size": len(names),
+        "alert_columns": tuple(names.index(column.name) for column in spec.alert_columns),
+    }

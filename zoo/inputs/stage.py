@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords import batch as record_batch
-from zoo.inputs import augment, build, sky, transforms
+from zoo.inputs import augment, build, sky, stamps, transforms
 from zoo.inputs.config import InputConfig
 
 
@@ -34,6 +34,8 @@ class Prepared(NamedTuple):
         Share of an object's rows that truncation left, 0 where no row is left.
     twin : LightCurves or None
         The same rows with the noiseless flux, where a model asks for it and the records were at hand.
+    alerts : Alerts or None
+        Stamps, where a model reads them and the records were at hand.
     """
 
     curves: transforms.LightCurves
@@ -44,6 +46,7 @@ class Prepared(NamedTuple):
     stretch: tf.Tensor
     fraction: tf.Tensor
     twin: transforms.LightCurves | None = None
+    alerts: stamps.Alerts | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +84,12 @@ class Stage:
         Sentinels of that column.
     extinction : tuple of float (band,)
         Extinction in magnitudes for E(B−V) = 1.
+    stamp_shape : tuple of int
+        Height, width and channels of stamps.
+    alert_size : int
+        Columns of an alert in a record.
+    alert_columns : tuple of int
+        Which of them the model takes, in order.
     hidden : {"", "light_curve", "static"}
         Part that is withheld from the model: no rows and no computed features, or all static columns missing.
     """
@@ -100,6 +109,9 @@ class Stage:
     dust: int | None = None
     dust_missing: tuple[float, ...] = ()
     extinction: tuple[float, ...] = ()
+    stamp_shape: tuple[int, ...] = ()
+    alert_size: int = 0
+    alert_columns: tuple[int, ...] = ()
     hidden: str = ""
 
     def parse(self, serialized):
@@ -119,7 +131,20 @@ class Stage:
         kept = tf.math.is_finite(twin) & tf.math.is_finite(columns["flux"])
         return transforms.from_columns(columns | {"flux": tf.where(kept, twin, columns["flux"])})
 
-    def prepare(self, curves, static, features, days=None, key=None, twin=None, fraction=None) -> Prepared:
+    def parse_stamps(self, serialized):
+        """Decode the alerts of records with their stamps, if the model reads them."""
+        if "stamps" not in self.parts:
+            return None
+        return stamps.parse(serialized, self.stamp_shape, self.alert_size)
+
+    def lengths(self, prepared: Prepared):
+        """Give how many observations (object,), int64, the model sees: rows of light curves, or alerts."""
+        if "stamps" in self.parts and prepared.alerts is not None:
+            return stamps.lengths(prepared.alerts)
+        return transforms.lengths(prepared.curves)
+
+    def prepare(self, curves, static, features, days=None, key=None, twin=None, fraction=None,
+                alerts=None) -> Prepared:  # fmt: skip
         """Transform a batch.
 
         Parameters
@@ -137,11 +162,17 @@ class Stage:
             What `parse_twin` gave.
         fraction : tensor (object,), float64, optional
             Keep the first max(1, ⌊fraction · n⌋) of an object's n rows; all at 1, and then ``days`` count.
+        alerts : Alerts, optional
+            What `parse_stamps` gave. Their days count from the object's first alert.
         """
         config = self.config
         if self.hidden == "light_curve":
             curves = transforms.keep(curves, tf.zeros_like(curves.row, tf.bool))
             features, twin = tf.fill(tf.shape(features), float("nan")), None
+        share = None
+        if alerts is not None:
+            alerts, share = stamps.select(alerts, self.view, config, days, fraction, key)
+            alerts = stamps.hide(alerts) if self.hidden == "light_curve" else alerts
         position = [static[:, place] for place in self.position]
         if self.dust is not None:
             dust = build.static_values(static, {self.dust: list(self.dust_missing)})[:, self.dust]
@@ -165,7 +196,8 @@ class Stage:
             curves = curves._replace(time=curves.time / tf.gather(stretch, curves.row))
             twin = None if twin is None else twin._replace(time=curves.time)
         features, feature_set = self._features_at(features, days, curves.count)
-        return Prepared(curves, static, features, feature_set, reference - origin, stretch, seen, twin)
+        seen = seen if share is None else share
+        return Prepared(curves, static, features, feature_set, reference - origin, stretch, seen, twin, alerts)
 
     def _transformed(self, curves, days, key, fraction):
         config = self.config
@@ -212,6 +244,8 @@ class Stage:
         inputs = {}
         if "light_curve" in self.parts:
             inputs |= build.build(self.view, prepared.curves, self.bands, self.config)
+        if prepared.alerts is not None:
+            inputs |= stamps.build(self.view, prepared.alerts, self.stamp_shape, self.alert_columns)
         if "target" in self.parts:
             # Where there is none, as in an exported model, the light curve stands for itself.
             twin = prepared.curves if prepared.twin is None else prepared.twin
@@ -242,7 +276,8 @@ class Stage:
 
 
 def _of(prepared: Prepared, objects) -> Prepared:
-    *rest, twin = prepared[1:]
+    *rest, twin, alerts = prepared[1:]
     rest = (tf.gather(values, objects) for values in rest)
     twin = None if twin is None else transforms.gather(twin, objects)
-    return Prepared(transforms.gather(prepared.curves, objects), *rest, twin)
+    alerts = None if alerts is None else stamps.gather(alerts, objects)
+    return Prepared(transforms.gather(prepared.curves, objects), *rest, twin, alerts)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-CELLS = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
+CELLS = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM, "rnn": keras.layers.SimpleRNN}
 
 
 @keras.saving.register_keras_serializable(package="zoo")
 class RecurrentEncoder(keras.layers.Layer):
-    """Stacked GRU or LSTM layers; the state of the last one after the last valid row, 0 where there is none.
+    """Stacked recurrent layers; the state of the last one after the last valid row, 0 where there is none.
 
     Parameters
     ----------
-    cell : {"gru", "lstm"}
+    cell : {"gru", "lstm", "rnn"}
         In Keras's default form: tanh and sigmoid; the GRU with ``reset_after``.
     units : int
         Width of every layer.

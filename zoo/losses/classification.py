@@ -74,6 +74,12 @@ def _unit(logits):
     return logits / ops.sqrt(ops.maximum(ops.sum(ops.square(logits), axis=-1, keepdims=True), 1e-12))
 
 
+def entropy(logits):
+    """Give the Shannon entropy −Σ p log p, (batch,), in nats, of the probabilities of logits (batch, class)."""
+    logprob = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
+    return -ops.sum(ops.exp(logprob) * logprob, axis=-1)
+
+
 def smooth(true, smoothing: float):
     """Spread a share of one-hot targets (..., class) evenly over all classes."""
     return true * (1.0 - smoothing) + smoothing / ops.shape(true)[-1]

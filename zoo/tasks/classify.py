@@ -12,7 +12,7 @@ from scipy.special import logsumexp, softmax
 
 from tfrecords.errors import UsageError
 from zoo.inputs.cuts import WHOLE
-from zoo.losses.classification import LOSSES, WEIGHTED, of_class
+from zoo.losses.classification import LOSSES, WEIGHTED, entropy, of_class
 from zoo.losses.hierarchical import balanced_weights
 from zoo.metrics.agreement import CohenKappa, MatthewsCorrelation
 from zoo.metrics.confusion import ConfusionMatrix, MacroF1ByCut
@@ -85,6 +85,8 @@ class Classify(Task):
 
     def loss(self, network, outputs, targets):
         heads = [self.head_loss(targets, outputs[head]) for head in network.heads]
+        if self.run.entropy_weight:
+            heads += [-self.run.entropy_weight * entropy(self.class_logits(outputs[head])) for head in network.heads]
         return self.weighted(sum(heads[1:], heads[0]), targets)
 
     def metrics(self, network):

@@ -32,6 +32,11 @@ class PerStep(Classify):
         if self.run.loss != "crossentropy":
             raise UsageError(f"the loss of per_step is crossentropy or hierarchical. Received: {self.run.loss}")
 
+    def prepare(self, counts):
+        super().prepare(counts)
+        if self.run.entropy_weight:
+            raise UsageError(f"entropy_weight goes with classes of objects. Received: {self.run.entropy_weight}")
+
     def labels(self, targets):
         """Give the class of every step (batch, step), int32: 0 before the explosion, −1 where there is no step."""
         if self.run.target_group is not None and "t0" not in targets:

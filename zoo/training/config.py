@@ -75,6 +75,9 @@ class RunConfig:
         objects.
     label_smoothing : float
         Share of the target that is spread over all classes.
+    entropy_weight : float
+        For classes of objects: take so many times the entropy of the predicted probabilities, in nats, off the loss
+        (beta of ALeRCE's stamp classifier).
     target_group : str, optional
         Derived group of computed targets for tasks that take some: per_step takes ``t0`` of the group that
         data_tools.explosion_time makes.
@@ -85,8 +88,10 @@ class RunConfig:
         with an error of 0, as in the original transformer autoencoder.
     figure_epochs : int
         For reconstructions: epochs between figures in TensorBoard.
-    sampling : {"natural", "balanced"}
-        Objects as they are, or classes in turns, each repeated up to the largest.
+    sampling : {"natural", "balanced", "replicate", "sampler", "undersample"}
+        Objects as they are; classes in turns, each repeated up to the largest; the same shuffled; draws with
+        replacement, every class as likely as any other; or of every class as many as the smallest has, drawn anew
+        every epoch.
     metrics : list of str, optional
         Further scores of the task that are shown and written every epoch, for instance ``cohen_kappa,matthews``.
     monitor : str, optional
@@ -211,11 +216,12 @@ class RunConfig:
     node_weights: Literal["counts", "none"] = "counts"
     absent_nodes: Literal["error", "zero"] = "error"
     label_smoothing: float = 0.0
+    entropy_weight: float = 0.0
     target_group: str | None = None
     wgt_map: bool = False
     reduction: Literal["observed", "all_points"] = "observed"
     figure_epochs: int = 5
-    sampling: Literal["natural", "balanced"] = "natural"
+    sampling: Literal["natural", "balanced", "replicate", "sampler", "undersample"] = "natural"
     metrics: list[str] | None = None
     monitor: str | None = None
     validation_days: list[float] | None = None
@@ -288,6 +294,8 @@ class RunConfig:
         if not 0 < self.phase_beta < math.inf:
             raise UsageError(f"phase_beta must be a positive number. Received: {self.phase_beta}")
         self._check_cuts()
+        if not 0 <= self.entropy_weight < math.inf:
+            raise UsageError(f"entropy_weight must be >= 0. Received: {self.entropy_weight}")
         if not 0 <= self.label_smoothing < 1:
             raise UsageError(f"label_smoothing must lie in [0, 1). Received: {self.label_smoothing}")
         if self.seed < 0:

@@ -208,7 +208,7 @@ def rate(run, repeats: int = 3) -> float:
     directory, spec = RecordDirectory(run.run_config.data or sample_directory()), run.bundle.spec
     indices = directory.split_indices("test", (run.run_config.fold or 0) if directory.info.folds else None)
     examples = Examples(directory, indices[:TIMED_OBJECTS], spec)
-    stage = run.stage(column.name for column in directory.info.static_columns)
+    stage = run.stage_for(directory.info)
     run.predictor(examples, stage)
     times = []
     for _ in range(repeats):

@@ -191,7 +191,7 @@ def _write_classes(run: Run, place: Path, days, examples, directory, quiet: bool
     from zoo.training.activation import class_activations
     from zoo.training.studies import known_days, prediction_table
 
-    stage = run.stage(column.name for column in directory.info.static_columns)
+    stage = run.stage_for(directory.info)
     ids, spec = examples.ids(), run.bundle.spec
     names = np.array(spec.classes, object)[examples.labels]
     table = prediction_table(run, examples, stage, [Cut(day) for day in known_days(run, days)], quiet, "predicting")

@@ -317,6 +317,8 @@ def fit_tables(network, train, settled: Resolved) -> None:
         static = train.static_values(FIT_ROWS, seed, settled.inputs.missing_rules)
     if "static" in layers:
         layers.pop("static").fit(static)
+    if "alert" in layers:
+        layers.pop("alert").fit(train.alert_values(seed, settled.inputs))
     if not layers:
         return
     days = len(train.spec.feature_days)

@@ -313,10 +313,7 @@ def pieces(run, data, source: str | None, quiet: bool, label: str = "predicting"
     if directory is not None and (not group or group in derived_names(paths[0])):
         check_compatible(spec, directory.info, where)
         rows = np.arange(len(directory)) if chosen is None else np.flatnonzero(chosen)
-        examples, stage = (
-            Examples(directory, rows, spec),
-            run.stage(item.name for item in directory.info.static_columns),
-        )
+        examples, stage = Examples(directory, rows, spec), run.stage_for(directory.info)
         yield Piece(examples.ids(), examples, stage, rows, directory.info, streamed=False)
         return
     names = list(spec.raw_static)
@@ -325,7 +322,7 @@ def pieces(run, data, source: str | None, quiet: bool, label: str = "predicting"
         opened = open_source(paths, source, static_columns=[*names, column])
     check_compatible(spec, opened, where)
     extract = _feature_extractor(spec, opened.bands, where) if group else None
-    stage = run.stage(item.name for item in opened.static_columns)
+    stage = run.stage_for(opened)
     outcomes = command.progress(opened.objects(chosen), label, quiet=quiet)
     if chosen is not None:
         outcomes = (outcome for outcome in outcomes if outcome.row < 0 or chosen[outcome.row])
@@ -356,7 +353,7 @@ def _table(ids, values, observations, columns, run):
     table = pd.concat([table, numbers], axis=1)
     table["observations"] = observations
     reasons = np.where(finite, "", "the network's output is not finite")
-    if "light_curve" in run.bundle.config.parts() and "static" not in run.bundle.config.parts():
+    if {"light_curve", "stamps"} & set(run.bundle.config.parts()) and "static" not in run.bundle.config.parts():
         empty = np.asarray(observations) == 0
         reasons = np.where(finite & empty, "no observation left: the prediction is the model's prior", reasons)
     table["reason"] = reasons

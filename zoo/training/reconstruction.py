@@ -151,7 +151,7 @@ def write_predictions(run, place: Path, days, examples, directory, quiet: bool) 
     from zoo.training import files
 
     spec = run.bundle.spec
-    stage = run.stage(column.name for column in directory.info.static_columns)
+    stage = run.stage_for(directory.info)
     names = np.array([*spec.classes, ""], object)[examples.labels]
     scorer = Scorer(run.network, spec.bands, run.run_config.seed)
     drawn, tables, last = set(range(min(DRAWN, len(examples)))), [], max(days)

@@ -19,7 +19,7 @@ SECTIONS = {"inputs": InputConfig, "selection": SelectionConfig, "run": RunConfi
 COMMAS = (
     "static_columns", "derived_static", "sentinels", "classes", "init_from", "reset", "freeze", "metrics",
     "truncate_days", "validation_days", "validation_fractions", "rest_fluxes", "rest_times", "dilations",
-    "redshift_columns",
+    "redshift_columns", "alert_columns", "dynamic",
 )  # fmt: skip
 """Options that hold a list; on the command line commas do instead of YAML brackets."""
 

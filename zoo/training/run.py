@@ -66,12 +66,22 @@ class Run:
 
         return Predictor(self.network, self.task)
 
-    def stage(self, static_names):
-        """Give stage 1 for records whose static columns have the names ``static_names``."""
+    def stage(self, static_names, alert_names=None):
+        """Give stage 1 for records whose static columns have the names ``static_names``.
+
+        ``alert_names`` are those of the columns of an alert, the training records' when None.
+        """
         from zoo.inputs.spec import build_stage
 
         bundle = self.bundle
-        return build_stage(bundle.spec, bundle.entry.view, bundle.config.parts(), bundle.inputs, static_names)
+        return build_stage(
+            bundle.spec, bundle.entry.view, bundle.config.parts(), bundle.inputs, static_names, alert_names
+        )
+
+    def stage_for(self, info):
+        """Give stage 1 for records of a data set by its info, or of a source."""
+        alert = [column.name for column in getattr(info, "alert_columns", ())]
+        return self.stage([column.name for column in info.static_columns], alert)
 
     def predict(self, data, **options):
         """Predict every object of a source, see `zoo.predict`."""

@@ -23,7 +23,8 @@ def export(run, out=None, *, onnx=None, overwrite: bool = False) -> Path:
     ``band`` (index), ``flags`` (bits), ``mask`` (batch, time), and the ``static`` columns that ``classes`` names;
     ``serve_examples`` takes serialized records; ``classes`` takes nothing and gives names, and a taxonomy's nodes
     with the index of each one's parent. A model with
-    computed features has no ``serve_examples``: records do not hold them, ``serve`` takes them as arrays.
+    computed features has no ``serve_examples``: records do not hold them, ``serve`` takes them as arrays. Of a model
+    of stamps ``serve`` takes the tensors of its view: cutouts and columns of alerts as they are.
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ def _endpoints(run: Run) -> dict:
     """Give function and signature of every endpoint by name."""
     import tensorflow as tf
 
-    from zoo.inputs import transforms
+    from zoo.inputs import stamps, transforms
 
     bundle, network, task = run.bundle, run.network, run.task
     spec, parts = bundle.spec, bundle.config.parts()
@@ -83,10 +84,6 @@ def _endpoints(run: Run) -> dict:
 
     def served(tensors):
         return task.served(network, network(tensors, training=False), tensors)
-
-    def answer(stage, curves, static, features):
-        prepared = stage.prepare(curves, static, features)
-        return served(stage.tensors(prepared))
 
     def no_features(count):
         return tf.zeros([count, 0, 0])
@@ -102,6 +99,8 @@ def _endpoints(run: Run) -> dict:
         tensors = raw.tensors(prepared)
         if "features" in parts:
             tensors["feature_set"] = inputs["feature_set"]
+        if "stamps" in parts:
+            tensors |= stamps.from_arrays(raw.view, inputs, raw.config)
         return served(tensors)
 
     def _day_axis(inputs, spec):
@@ -111,22 +110,38 @@ def _endpoints(run: Run) -> dict:
         return tf.repeat(inputs["features"][:, None], len(spec.feature_days), axis=1)
 
     def serve_examples(examples):
-        curves, static = records.parse(examples)
-        return answer(records, curves, static, no_features(curves.count))
+        return served(_record_tensors(records, examples))
 
     def classes():
         return {
             "classes": tf.constant(spec.classes, tf.string),
             "bands": tf.constant(spec.bands),
             "static": tf.constant(spec.raw_static, tf.string),
+            **(
+                {
+                    "channels": tf.constant(spec.channels),
+                    "alert_columns": tf.constant([column.name for column in spec.alert_columns], tf.string),
+                }
+                if spec.channels
+                else {}
+            ),
             **({"nodes": tf.constant(spec.nodes), "parents": tf.constant(spec.parents)} if spec.nodes else {}),
         }
 
-    found = {"serve": (serve, [_serve_signature(spec, parts)])}
+    found = {"serve": (serve, [_serve_signature(spec, parts, bundle.entry.view)])}
     if "features" not in parts:
         found["serve_examples"] = (serve_examples, [tf.TensorSpec([None], tf.string, "examples")])
     found["classes"] = (classes, [])
     return found
+
+
+def _record_tensors(stage, records) -> dict:
+    """Give the tensors of serialized records (object,) that hold all that a model reads."""
+    import tensorflow as tf
+
+    curves, static = stage.parse(records)
+    prepared = stage.prepare(curves, static, tf.zeros([curves.count, 0, 0]), alerts=stage.parse_stamps(records))
+    return stage.tensors(prepared)
 
 
 def _no_light_curves(count):
@@ -138,10 +153,15 @@ def _no_light_curves(count):
     return LightCurves(*(tf.zeros([0], kind) for kind in kinds), count)
 
 
-def _serve_signature(spec, parts) -> dict:
+def _serve_signature(spec, parts, view: str) -> dict:
     import tensorflow as tf
 
     signature = {}
+    if "stamps" in parts:
+        from zoo.inputs import stamps
+
+        shape = (spec.stamp_size, spec.stamp_size, len(spec.channels))
+        signature |= stamps.signature(view, shape, len(spec.alert_columns))
     if "light_curve" in parts:
         kinds = {"time": tf.float64, "flux": tf.float32, "flux_err": tf.float32, "band": tf.int32,
                  "flags": tf.int32, "mask": tf.bool}  # fmt: skip
@@ -166,7 +186,9 @@ def _write(run: Run, endpoints: dict, path: Path) -> None:
 
 def _examples(run: Run, objects: int = 5):
     """Make objects of different lengths, one without observations, as arrays and as records."""
-    from tfrecords.schema import LightCurve, Record, encode
+    import tensorflow as tf
+
+    from tfrecords.schema import LightCurve, Record, Stamps, encode
 
     rng = np.random.default_rng(0)
     spec, longest = run.bundle.spec, 4 * objects
@@ -177,7 +199,7 @@ def _examples(run: Run, objects: int = 5):
         "time": time,
         "flux": (100 * rng.standard_normal((objects, longest))).astype("float32"),
         "flux_err": (1 + 10 * rng.random((objects, longest))).astype("float32"),
-        "band": rng.integers(0, len(spec.bands), (objects, longest)).astype("int32"),
+        "band": rng.integers(0, max(1, len(spec.bands)), (objects, longest)).astype("int32"),
         "flags": rng.integers(0, 2, (objects, longest)).astype("int32"),
         "mask": mask,
         "static": rng.random((objects, len(spec.raw_static))).astype("float32"),
@@ -186,7 +208,7 @@ def _examples(run: Run, objects: int = 5):
     }
     arrays = {key: np.where(mask, value, 0).astype(value.dtype) if value.shape == mask.shape and key != "mask"
               else value for key, value in arrays.items()}  # fmt: skip
-    columns = [spec.record_static.index(name) for name in spec.raw_static]
+    columns = np.array([spec.record_static.index(name) for name in spec.raw_static], "int64")
     records = []
     for place, count in enumerate(size):
         static = np.zeros(len(spec.record_static), "float32")
@@ -194,7 +216,15 @@ def _examples(run: Run, objects: int = 5):
         kinds = {"time": "f8", "band": "u1", "flux": "f4", "flux_err": "f4", "flags": "u1"}
         curve = LightCurve(**{key: arrays[key][place, :count].astype(kind) for key, kind in kinds.items()})
         record = Record(str(place), spec.survey, -1, lc=curve, static=static if len(static) else None)
+        if place and spec.channels:
+            images = rng.standard_normal((place, spec.stamp_size, spec.stamp_size, len(spec.channels)))
+            images[0, :3, :3] = np.nan
+            values = rng.standard_normal((place, len(spec.record_alert_columns)))
+            record.stamps = Stamps(images, 60000 + np.arange(place), values)
         records.append(encode(record))
+    if spec.channels:
+        tensors = _record_tensors(run.stage(spec.record_static), tf.constant(records))
+        arrays |= {key: value.numpy() for key, value in tensors.items() if key not in ("static", "features")}
     return arrays, records
 
 
@@ -256,13 +286,16 @@ def _check_onnx(run: Run, session, path: Path) -> None:
 
     from zoo.inputs import transforms
 
-    arrays, _ = _examples(run)
+    arrays, records = _examples(run)
     keys = ("time", "flux", "flux_err", "band", "flags", "mask")
-    curves = transforms.from_padded(*(tf.constant(arrays[key]) for key in keys))
-    stage = run.stage(run.bundle.spec.raw_static)
-    days = len(run.bundle.spec.feature_days)
-    features = tf.repeat(tf.constant(arrays["features"])[:, None], days, axis=1)
-    tensors = stage.tensors(stage.prepare(curves, tf.constant(arrays["static"]), features))
+    if run.bundle.spec.channels:
+        tensors = _record_tensors(run.stage(run.bundle.spec.record_static), tf.constant(records))
+    else:
+        curves = transforms.from_padded(*(tf.constant(arrays[key]) for key in keys))
+        stage = run.stage(run.bundle.spec.raw_static)
+        days = len(run.bundle.spec.feature_days)
+        features = tf.repeat(tf.constant(arrays["features"])[:, None], days, axis=1)
+        tensors = stage.tensors(stage.prepare(curves, tf.constant(arrays["static"]), features))
     expected = run.network(tensors, training=False)
     wanted = {item.name for item in session.get_inputs()}
     found = session.run(None, {key: value.numpy() for key, value in tensors.items() if key in wanted})

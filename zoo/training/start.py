@@ -75,7 +75,7 @@ def fingerprints(spec, splits) -> dict[str, str]:
 def class_counts(labels, spec, sampling: str) -> np.ndarray:
     """Give how many training objects each class has, int64 (class,), as an epoch draws them."""
     counts = np.bincount(labels, minlength=len(spec.classes))
-    return np.where(counts > 0, counts.max(), 0) if sampling == "balanced" else counts
+    return np.where(counts > 0, counts.max(), 0) if sampling != "natural" else counts
 
 
 def write_config(path: Path, settled: Resolved, data: dict[str, str]) -> None:

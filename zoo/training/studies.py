@@ -97,7 +97,7 @@ def write_predictions(run, place: Path, studies: dict[str, list[Cut]], examples,
 
     from zoo.reports.studies import predictions_place
 
-    stage = run.stage(column.name for column in directory.info.static_columns)
+    stage = run.stage_for(directory.info)
     for name, cuts in studies.items():
         if name != "fractions":
             cuts = [Cut(day) for day in known_days(run, [cut.day for cut in cuts])]

@@ -14,7 +14,7 @@ from zoo.inputs.plan import TrainingStream, select
 LABELS = np.repeat([0, 1, 3], [50, 7, 20])
 
 
-@pytest.fixture(params=["natural", "balanced"])
+@pytest.fixture(params=["natural", "balanced", "replicate", "sampler", "undersample"])
 def stream(request):
     """A stream over three classes of unequal size, one number of which does not occur."""
     shuffled = np.random.default_rng(0).permutation(LABELS)
@@ -43,7 +43,7 @@ def test_a_balanced_epoch_holds_every_class_equally_at_every_point():
 
 
 def test_any_chunk_can_be_had_by_itself(stream):
-    whole = np.concatenate([stream.epoch(number) for number in range(6)])
+    whole = np.concatenate([stream.epoch(number) for number in range(16)])
     for number in range(8):
         fresh = TrainingStream(stream.labels, stream.sampling, 5)
         np.testing.assert_array_equal(fresh.chunk(number, 40), whole[40 * number : 40 * number + 40])
@@ -107,3 +107,30 @@ def test_a_share_of_further_objects():
         np.testing.assert_array_equal(epoch, TrainingStream(stream.labels, "natural", 3, 20, 0.25).epoch(number))
     uses = Counter(taken)
     assert set(uses) == set(range(20, 50)) and set(uses.values()) == {2, 3}
+
+
+def test_replicated_epochs_hold_every_class_equally_and_are_shuffled():
+    stream = TrainingStream(LABELS, "replicate", 0)
+    assert stream.epoch_size == 150
+    epoch = stream.epoch(0)
+    assert Counter(LABELS[epoch].tolist()) == {0: 50, 1: 50, 3: 50}
+    assert sorted(epoch[LABELS[epoch] == 0]) == list(range(50))
+    turns = np.sort(LABELS[epoch].reshape(50, 3), axis=1)
+    assert (turns != [0, 1, 3]).any(), "classes do not take turns"
+
+
+def test_undersampled_epochs_hold_as_many_of_a_class_as_the_smallest_has():
+    stream = TrainingStream(LABELS, "undersample", 0)
+    assert stream.epoch_size == 21
+    epoch = stream.epoch(0)
+    assert Counter(LABELS[epoch].tolist()) == {0: 7, 1: 7, 3: 7} and len(set(epoch)) == 21
+    assert set(epoch[LABELS[epoch] == 0]) != set(stream.epoch(1)[LABELS[stream.epoch(1)] == 0])
+
+
+def test_a_sampler_draws_every_class_alike_with_replacement():
+    stream = TrainingStream(LABELS, "sampler", 0)
+    assert stream.epoch_size == len(LABELS)
+    drawn = np.concatenate([stream.epoch(number) for number in range(60)])
+    counts = Counter(LABELS[drawn].tolist())
+    assert all(abs(counts[label] / len(drawn) - 1 / 3) < 0.03 for label in (0, 1, 3))
+    assert set(drawn) == set(range(len(LABELS)))

@@ -48,6 +48,20 @@ def test_class_weights_multiply_the_loss_of_an_object(outputs, kind, expected):
         np.testing.assert_allclose(found, plain * np.array(expected)[targets["label"]], rtol=1e-5)
 
 
+def test_entropy_is_taken_off_the_loss(outputs):
+    network, logits, targets = outputs
+    plain = np.array(base.create("classify", SPEC, RunConfig()).loss(network, logits, targets))
+    found = np.array(base.create("classify", SPEC, RunConfig(entropy_weight=0.5)).loss(network, logits, targets))
+    logprob = [log_softmax(np.array(logits[head]), axis=-1) for head in network.heads]
+    entropy = -sum((np.exp(item) * item).sum(axis=-1) for item in logprob)
+    np.testing.assert_allclose(found, plain - 0.5 * entropy, rtol=1e-5)
+    with pytest.raises(UsageError, match="entropy_weight must be >= 0"):
+        RunConfig(entropy_weight=-1.0)
+    task = base.create("per_step", SPEC, RunConfig(entropy_weight=0.5))
+    with pytest.raises(UsageError, match="goes with classes of objects"):
+        task.prepare(np.ones(3))
+
+
 def test_class_weights_need_objects_of_every_class():
     with pytest.raises(DataError, match="Received: B"):
         base.create("classify", SPEC, RunConfig(class_weights="largest")).prepare(np.array([2, 0, 4]))

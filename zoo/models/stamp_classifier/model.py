@@ -1,0 +1,123 @@
+"""ALeRCE's stamp classifier (Carrasco-Davis et al. 2021, arXiv:2008.03309)."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from tfrecords.errors import UsageError
+from zoo.layers.batch_norm import MaskedBatchNorm
+from zoo.layers.stamp_trunk import StampTrunk
+from zoo.layers.stamps import AlertColumns, CyclicPool, QuarterTurns, StampPreprocess
+from zoo.models.network import Network
+from zoo.models.stamp_classifier.config import StampClassifierConfig
+from zoo.registry import ModelInfo
+
+
+def preprocess(config, info: ModelInfo, size: int, name: str = "preprocess") -> StampPreprocess:
+    """Give the layer that makes images of stamps, ``size`` pixels wide, after checking that the data allow it."""
+    names = info.channels if config.channels is None else tuple(config.channels)
+    for channel in names:
+        if channel not in info.channels:
+            raise UsageError(
+                f"channels: the stamps have no such channel. Valid: {', '.join(info.channels)}. Received: {channel!r}"
+            )
+    if size > info.stamp_size or (info.stamp_size - size) % 2:
+        raise UsageError(
+            "the middle of a stamp must be at most as wide as it and, so that it has the same middle, odd where it is "
+            f"odd. Valid: up to {info.stamp_size} pixels, in steps of 2. Received: {size}"
+        )
+    return StampPreprocess(
+        size, [info.channels.index(name) for name in names], config.normalize, config.nan_to, name=name
+    )
+
+
+class RotationInvariant(Network):
+    """Trunk over turned copies of a stamp, mean over the copies, columns of the alert, dense layers.
+
+    Inputs are those of the view ``stamp``; the output is a dict with ``logits`` (batch, output), float32. Without
+    columns the second dense layer stands before the mean, as published. A subclass gives the layer that turns.
+
+    Parameters
+    ----------
+    config : StampClassifierConfig
+        Hyperparameters.
+    info : ModelInfo
+        Classes, channels and columns of the data.
+    """
+
+    heads = ("logits",)
+    primary = "logits"
+
+    def __init__(self, config: StampClassifierConfig, info: ModelInfo, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.config, self.info = config, info
+        self.turn = self._turn()
+        self.preprocess = preprocess(config, info, getattr(config, "window", config.crop))
+        self.encoder = StampTrunk(
+            config.kernel, config.units, config.filters, config.dropout, dtype=self.dtype_policy, name="encoder"
+        )
+        self.pool = CyclicPool(self.turn.turns, dtype="float32", name="pool")
+        if config.features:
+            if not info.alert_columns:
+                raise UsageError(
+                    "features true needs columns of an alert: name some with alert_columns. Received: none"
+                )
+            self.columns = AlertColumns(info.alert_columns, standardize=config.standardize, name="columns")
+            self.norm = MaskedBatchNorm(dtype="float32", name="norm")
+        names = ("merge", "latent") if config.features else ("merge",)
+        self.hidden = [keras.layers.Dense(config.units, "relu", dtype="float32", name=name) for name in names]
+        self.dropout = keras.layers.Dropout(config.dropout, dtype="float32", name="dropout")
+        self.output_layer = keras.layers.Dense(len(info.outputs), dtype="float32", name="logits")
+
+    def _turn(self):
+        raise NotImplementedError
+
+    def pooled(self, images, training=None):
+        """Give the mean over the copies, (batch, units), of prepared images (batch, size, size, channel)."""
+        hidden = ops.cast(self.encoder(self.turn(images, training=training), training=training), "float32")
+        if not self.config.features:
+            hidden = self.dropout(self.hidden[0](hidden), training=training)
+        return self.pool(hidden)
+
+    def fused(self, pooled, columns, training=None):
+        """Give the mean beside the normalised columns (batch, units + column)."""
+        valid = ops.ones((ops.shape(columns)[0], 1), "bool")
+        columns = self.norm(columns[:, None, :], valid, training=training)[:, 0]
+        return ops.concatenate([pooled, columns], axis=-1)
+
+    def decide(self, images, columns, training=None):
+        """Give the logits (batch, output) of prepared images and columns, None without them."""
+        hidden = self.pooled(images, training)
+        if self.config.features:
+            hidden = self.fused(hidden, columns, training)
+            for layer in self.hidden:
+                hidden = self.dropout(layer(hidden), training=training)
+        return self.output_layer(hidden)
+
+    def call(self, inputs, training=None):
+        columns = self.columns(inputs["alert"]) if self.config.features else None
+        return {"logits": self.decide(self.preprocess(inputs["stamp"]), columns, training)}
+
+    def fitted(self):
+        """Give the layers that are fitted on the training split, by the part that they read."""
+        return {"alert": self.columns} if self.config.features and self.config.standardize else {}
+
+    def parts_of_model(self):
+        """Give the named parts that can be loaded, frozen or reset on their own."""
+        parts = {"encoder": self.encoder} | {layer.name: layer for layer in self.hidden}
+        return parts | ({"norm": self.norm} if self.config.features else {}) | {"head": self.output_layer}
+
+    def tied_to(self):
+        """Give the paths of the layers whose rows stand for classes, channels or columns, by `ModelInfo` field."""
+        columns = [self.norm.path, self.hidden[0].path] if self.config.features else []
+        channels = [] if self.config.channels else [self.encoder.convolutions[0].path]
+        return {"classes": [self.output_layer.path], "channels": channels, "alert_columns": columns}
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class StampClassifier(RotationInvariant):
+    """ALeRCE's stamp classifier: four rotations, in training and elsewhere; see `RotationInvariant`."""
+
+    def _turn(self):
+        return QuarterTurns(dtype="float32", name="turn")
