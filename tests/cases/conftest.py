@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cases import variants
+from tests.cases.stamp_bench import StampBench
 from tests.cases.workbench import Workbench
 
 
@@ -15,7 +16,7 @@ def make_bench(records):
 
     def make(example: variants.Example) -> Workbench:
         if example not in made:
-            made[example] = Workbench(example, records)
+            made[example] = StampBench(example) if example.of_stamps else Workbench(example, records)
         return made[example]
 
     return make

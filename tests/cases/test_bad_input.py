@@ -45,7 +45,7 @@ def _inputs(bench, known: bool):
     return inputs, targets | bench.stage.targets(prepared, inputs, tf.range(size, dtype=tf.int64))
 
 
-@pytest.mark.parametrize("example", variants.costly(variants.richest()), ids=str)
+@pytest.mark.parametrize("example", variants.costly(variants.richest(), variants.of_records), ids=str)
 @pytest.mark.parametrize("known", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["missing", "known"])
 def test_answers_losses_and_gradients_are_finite(example, known, make_bench):
     bench = make_bench(example)
@@ -69,7 +69,7 @@ def _kept_fast(examples):
     return [item if item in variants.one_a_kind() else pytest.param(item, marks=pytest.mark.slow) for item in examples]
 
 
-@pytest.mark.parametrize("example", _kept_fast(variants.richest()), ids=str)
+@pytest.mark.parametrize("example", _kept_fast(variants.of_records(variants.richest())), ids=str)
 def test_weights_of_another_width_are_refused(example, make_bench, tmp_path):
     bench = make_bench(example)
     bundles.save(tmp_path / "bundle", bench.bundle, bench.network)

@@ -26,7 +26,7 @@ def _compare(records, examples) -> dict:
 @pytest.fixture(scope="module")
 def results(records):
     """Differences of one model of every kind, in its richest variant."""
-    return _compare(records, variants.one_a_kind())
+    return _compare(records, variants.of_records(variants.one_a_kind()))
 
 
 def _check(found):
@@ -36,19 +36,19 @@ def _check(found):
     assert np.allclose(found["losses_2"], found["losses_1"], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("example", variants.one_a_kind(), ids=str)
+@pytest.mark.parametrize("example", variants.of_records(variants.one_a_kind()), ids=str)
 def test_two_replicas_learn_as_one(results, example):
     _check(results[str(example)])
 
 
 @pytest.mark.slow
 def test_two_replicas_learn_as_one_in_every_model_and_variant(records):
-    rest = [example for example in variants.examples() if example not in variants.one_a_kind()]
+    rest = [example for example in variants.of_records(variants.examples()) if example not in variants.of_records(variants.one_a_kind())]
     for found in _compare(records, rest).values():
         _check(found)
 
 
-@pytest.mark.parametrize("example", variants.one_a_kind(), ids=str)
+@pytest.mark.parametrize("example", variants.of_records(variants.one_a_kind()), ids=str)
 def test_a_bad_step_of_one_replica_stops_both(results, example):
     found = results[str(example)]
     assert found["bad_steps"] == 1

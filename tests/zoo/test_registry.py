@@ -9,7 +9,7 @@ import pytest
 from tfrecords.errors import UsageError
 from zoo import registry
 from zoo.tasks.base import TASKS
-from zoo.views import VIEWS
+from zoo.views import STAMPS, VIEWS
 
 INFO = registry.ModelInfo(("a", "b"), tuple("ugrizY"), ("x",))
 
@@ -29,7 +29,7 @@ def test_unknown_names_give_the_closest_and_the_command():
 @pytest.mark.parametrize("name", registry.list_models())
 def test_every_entry_is_whole(name):
     entry = registry.get(name)
-    assert entry.task in TASKS and entry.view in VIEWS
+    assert entry.task in TASKS and entry.view in VIEWS | STAMPS
     assert entry.summary and entry.paper
     assert dataclasses.is_dataclass(entry.config)
     assert issubclass(registry.load(entry.model), __import__("keras").Model)
@@ -44,7 +44,8 @@ def test_every_entry_is_whole(name):
 def test_defaults_can_be_built(name):
     features = tuple(f"f_{band}" for band in "ugrizY")
     columns = {"static": ("hostgal_photoz", "hostgal_photoz_err"), "features": features, "feature_days": (1.0,)}
-    network = registry.create(name, dataclasses.replace(INFO, **columns))
+    channels = ("science", "template", "difference")
+    network = registry.create(name, dataclasses.replace(INFO, channels=channels, stamp_size=63, **columns))
     assert network.built and network.count_params() > 0
 
 

@@ -7,7 +7,7 @@ from keras import ops
 
 from tfrecords.errors import UsageError
 
-NORMALIZE = ("per_image", "none")
+NORMALIZE = ("per_image", "sky", "none")
 SNR = "snr"
 """Channel that is computed: the difference over its robust standard deviation."""
 
@@ -42,6 +42,17 @@ def _sorted_middle(values, known):
     return ops.where(count > 0, 0.5 * (ops.where(count > 0, low, 0.0) + ops.where(count > 0, high, 0.0)), 0.0)
 
 
+def _flat(images, known):
+    """Give images and what is known of them (image, height, width) as (image, pixel)."""
+    shape = ops.shape(images)
+    return tuple(ops.reshape(item, (shape[0], shape[1] * shape[2])) for item in (images, known))
+
+
+def without_sky(images, known):
+    """Give images less the median of their known pixels; arguments as in `robust_snr`."""
+    return images - _sorted_middle(*_flat(images, known))[:, :, None]
+
+
 def robust_snr(images, known):
     """Give images over 1.4826 times their median absolute deviation from the median, 0 where that is 0.
 
@@ -52,17 +63,16 @@ def robust_snr(images, known):
     known : tensor (image, height, width), bool
         Pixels that count.
     """
-    shape = ops.shape(images)
-    pixels = ops.reshape(images, (shape[0], shape[1] * shape[2]))
-    seen = ops.reshape(known, (shape[0], shape[1] * shape[2]))
+    pixels, seen = _flat(images, known)
     spread = 1.4826 * _sorted_middle(ops.abs(pixels - _sorted_middle(pixels, seen)), seen)
     there = spread > 0
-    return ops.reshape(ops.where(there, pixels / ops.where(there, spread, 1.0), 0.0), shape)
+    found = ops.where(there, pixels / ops.where(there, spread, 1.0), 0.0)
+    return ops.reshape(found, ops.shape(images))
 
 
 @keras.saving.register_keras_serializable(package="zoo")
 class StampScaling(keras.layers.Layer):
-    """Choose channels, cut out the centre, then scale every image and channel to [0, 1]; float32 throughout.
+    """Choose channels, cut out the centre, and scale every image and channel to [0, 1]; float32 throughout.
 
     The smallest and largest value are those of the finite pixels after the cut, x' = (x − min) / (max − min). Where
     that has no meaning, in a constant image, the result is 0; so it is at pixels that are not finite.
@@ -71,7 +81,8 @@ class StampScaling(keras.layers.Layer):
     ----------
     crop : int
         Pixels of a side that remain: rows and columns ⌊P/2⌋ − ⌊crop/2⌋ and following, of P.
-    normalize : {"per_image", "none"}
+    normalize : {"per_image", "sky", "none"}
+        As above; subtract the median of the whole image; or neither.
     channels : sequence of str
         Names of the channels that come out, in their order; ``snr`` is computed from the whole ``difference``.
     names : sequence of str
@@ -108,7 +119,8 @@ class StampScaling(keras.layers.Layer):
         for name in channels:
             place = names.index("difference" if name == SNR else name)
             there = known[..., place]
-            planes.append(robust_snr(stamps[..., place], there) if name == SNR else stamps[..., place])
+            plane = robust_snr(stamps[..., place], there) if name == SNR else stamps[..., place]
+            planes.append(without_sky(plane, there) if normalize == "sky" else plane)
             seen.append(there)
         start = size // 2 - crop // 2
         cut = (slice(None), slice(start, start + crop), slice(start, start + crop))

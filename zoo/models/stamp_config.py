@@ -24,13 +24,13 @@ class StampConfig:
         deviation.
     crop : int
         Pixels of a side that are cut out of the centre.
-    normalize : {"per_image", "none"}
-        Scale every image and channel to [0, 1] after the cut, or leave the pixels as they are.
+    normalize : {"per_image", "sky", "none"}
+        Scale every image and channel to [0, 1] after the cut, or subtract the median of the whole image, or leave it.
     """
 
     channels: list[str] = dataclasses.field(default_factory=three_channels)
     crop: int = 21
-    normalize: Literal["per_image", "none"] = "per_image"
+    normalize: Literal["per_image", "sky", "none"] = "per_image"
 
     def __post_init__(self):
         if not self.channels or len(set(self.channels)) != len(self.channels):

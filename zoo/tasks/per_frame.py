@@ -39,15 +39,10 @@ class PerFrame(Classify):
         heads = {head: outputs[head][:, -1] for head in network.heads}
         return weighted_logits(self.calibration or {network.primary: 1.0}, heads)
 
-    def step_columns(self):
-        return self.columns()
-
-    def step_predictions(self, network, outputs):
-        heads = {head: outputs[head] for head in network.heads}
-        return ops.softmax(weighted_logits(self.calibration or {network.primary: 1.0}, heads), axis=-1)
-
     def answer(self, network, outputs):
-        frames = {"frame_probabilities": self.step_predictions(network, outputs), "frame_mask": outputs["mask"]}
+        heads = {head: outputs[head] for head in network.heads}
+        logits = weighted_logits(self.calibration or {network.primary: 1.0}, heads)
+        frames = {"frame_probabilities": ops.softmax(logits, axis=-1), "frame_mask": outputs["mask"]}
         return super().answer(network, outputs) | frames
 
 

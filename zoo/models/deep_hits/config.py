@@ -19,8 +19,8 @@ class DeepHitsConfig(StampConfig):
         deviation.
     crop : int
         Pixels of a side that are cut out of the centre.
-    normalize : {"per_image", "none"}
-        Scale every image and channel to [0, 1] after the cut, or leave the pixels as they are.
+    normalize : {"per_image", "sky", "none"}
+        Scale every image and channel to [0, 1] after the cut, or subtract the median of the whole image, or leave it.
     filters : int
         Of the first two convolutions; the other three have twice as many.
     width : int

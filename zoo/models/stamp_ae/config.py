@@ -20,8 +20,8 @@ class StampAeConfig(StampConfig):
         deviation.
     crop : int
         Pixels of a side that are cut out of the centre.
-    normalize : {"per_image", "none"}
-        Scale every image and channel to [0, 1] after the cut, or leave the pixels as they are.
+    normalize : {"per_image", "sky", "none"}
+        Scale every image and channel to [0, 1] after the cut, or subtract the median of the whole image, or leave it.
     latent : int
         Width of the code.
     filters : int
@@ -56,8 +56,8 @@ class StampAeClassifierConfig(StampConfig):
         deviation.
     crop : int
         Pixels of a side that are cut out of the centre: 21, for which the decoder is made.
-    normalize : {"per_image", "none"}
-        Scale every image and channel to [0, 1] after the cut, or leave the pixels as they are.
+    normalize : {"per_image", "sky", "none"}
+        Scale every image and channel to [0, 1] after the cut, or subtract the median of the whole image, or leave it.
     filters : int
         Of the first convolution; the others have 1 to 8 times as many, the code 8 times.
     width : int
@@ -94,8 +94,8 @@ class LinearProbeConfig(StampConfig):
         deviation.
     crop : int
         Pixels of a side that are cut out of the centre.
-    normalize : {"per_image", "none"}
-        Scale every image and channel to [0, 1] after the cut, or leave the pixels as they are.
+    normalize : {"per_image", "sky", "none"}
+        Scale every image and channel to [0, 1] after the cut, or subtract the median of the whole image, or leave it.
     latent : int
         Width of the code.
     filters : int

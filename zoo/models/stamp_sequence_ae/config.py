@@ -24,8 +24,8 @@ class LatentRnnConfig(StampConfig):
         deviation.
     crop : int
         Pixels of a side that are cut out of the centre.
-    normalize : {"per_image", "none"}
-        Scale every image and channel to [0, 1] after the cut, or leave the pixels as they are.
+    normalize : {"per_image", "sky", "none"}
+        Scale every image and channel to [0, 1] after the cut, or subtract the median of the whole image, or leave it.
     latent : int
         Width of the code, and of the layer behind the recurrent ones.
     filters : int
@@ -60,8 +60,8 @@ class StampRecurrentAeConfig(LatentRnnConfig):
         deviation.
     crop : int
         Pixels of a side that are cut out of the centre.
-    normalize : {"per_image", "none"}
-        Scale every image and channel to [0, 1] after the cut, or leave the pixels as they are.
+    normalize : {"per_image", "sky", "none"}
+        Scale every image and channel to [0, 1] after the cut, or subtract the median of the whole image, or leave it.
     latent : int
         Width of the code, before and behind the recurrent layers.
     filters : int
@@ -108,8 +108,8 @@ class StampGruConfig(StampConfig):
         deviation.
     crop : int
         Pixels of a side that are cut out of the centre: 21, for which the encoder is made.
-    normalize : {"per_image", "none"}
-        Scale every image and channel to [0, 1] after the cut, or leave the pixels as they are.
+    normalize : {"per_image", "sky", "none"}
+        Scale every image and channel to [0, 1] after the cut, or subtract the median of the whole image, or leave it.
     filters : int
         As in ``stamp_ae_classifier``; the code is 8 times as wide.
     units : int

@@ -20,8 +20,8 @@ class VadeConfig(StampConfig):
         deviation.
     crop : int
         Pixels of a side that are cut out of the centre.
-    normalize : {"per_image", "none"}
-        Scale every image and channel to [0, 1] after the cut, or leave the pixels as they are.
+    normalize : {"per_image", "sky", "none"}
+        Scale every image and channel to [0, 1] after the cut, or subtract the median of the whole image, or leave it.
     latent : int
         Width of the code.
     components : int
@@ -49,7 +49,7 @@ class VadeConfig(StampConfig):
     """
 
     channels: list[str] = dataclasses.field(default_factory=lambda: ["snr"])
-    normalize: Literal["per_image", "none"] = "none"
+    normalize: Literal["per_image", "sky", "none"] = "none"
     latent: int = 21
     components: int = 10
     filters: int = 64
