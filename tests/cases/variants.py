@@ -36,9 +36,10 @@ TINY = {
     "latent_rnn": {"crop": 9, "filters": 8, "units": 8, "dropout": 0.0},
     "stamp_gru": {"crop": 21, "filters": 4, "units": 8, "layers": 2, "width": 16, "dropout": 0.0},
     "vade": {"crop": 9, "filters": 8, "normalize": "per_image"},
-    "deep_hits": {"crop": 9, "width": 8, "dropout": 0.0},
+    "deep_hits": {"crop": 9, "width": 16, "dropout": 0.0, "slope": 0.3},
     "stamp_rcnn": {"crop": 9, "filters": 8, "units": 8, "dense": 8, "dropout": 0.0, "ramp": 100},
-    "alexnet": {"crop": 27, "convolutions": [8, 8, 8, 8, 8], "first_size": 3, "first_stride": 1, "dense": 8},
+    "alexnet": {"crop": 27, "convolutions": [8, 8, 8, 8, 8], "first_size": 3, "first_stride": 1, "dense": 8,
+                "norm": "batch", "groups": 2},
 }
 """By family, or by model: hyperparameters of all its small models. Initial values are large enough that an input that
 must not matter would show."""
@@ -97,12 +98,10 @@ EXAMPLES = {
         "frames_gru": {"reconstruct": "frames", "cell": "gru", "reconstruction_share": 0.9},
     },
     "latent_rnn": {"lstm": {}, "rnn": {"cell": "rnn"}},
-    "vade": {"vade": {}, "vae": {"objective": "vae", "variance_head": False, "full_density": False}},
     "stamp_rcnn": {
         "three_channels": {"channels": ["science", "template", "difference"], "window": 1},
         "windows": {"window": 2, "time_column": "days"},
     },
-    "alexnet": {"batch": {"norm": "batch"}, "lrn_groups": {"groups": 2}},
 }  # fmt: skip
 """By family, or by model: name of a variant, and its hyperparameters beside the cut sizes. The first is the richest."""
 
