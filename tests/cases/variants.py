@@ -38,8 +38,15 @@ TINY = {
     "vade": {"crop": 9, "filters": 8, "normalize": "per_image"},
     "deep_hits": {"crop": 9, "width": 16, "dropout": 0.0, "slope": 0.3},
     "stamp_rcnn": {"crop": 9, "filters": 8, "units": 8, "dense": 8, "dropout": 0.0, "ramp": 100},
-    "alexnet": {"crop": 27, "convolutions": [8, 8, 8, 8, 8], "first_size": 3, "first_stride": 1, "dense": 8,
-                "norm": "batch", "groups": 2},
+    "alexnet": {
+        "crop": 27,
+        "convolutions": [8, 8, 8, 8, 8],
+        "first_size": 3,
+        "first_stride": 1,
+        "dense": 8,
+        "norm": "batch",
+        "groups": 2,
+    },
 }
 """By family, or by model: hyperparameters of all its small models. Initial values are large enough that an input that
 must not matter would show."""
@@ -161,11 +168,7 @@ def _cut(config) -> dict:
 
 def examples() -> list[Example]:
     """Give every model in every variant."""
-    return [
-        Example(name, variant)
-        for name in registry.entries()
-        for variant in _of(EXAMPLES, name) or {"default": {}}
-    ]
+    return [Example(name, variant) for name in registry.entries() for variant in _of(EXAMPLES, name) or {"default": {}}]
 
 
 def richest() -> list[Example]:

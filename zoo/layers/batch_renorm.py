@@ -38,6 +38,8 @@ class BatchRenorm(ImageBatchNorm):
 
     def learn(self, values, mask, mean, variance):
         epsilon = self.settings["epsilon"]
+        # Keras hands out the variables themselves, which are about to move.
+        mean, variance = mean + 0.0, variance + 0.0
         center, spread = self.statistics(values, mask, mean, variance)
         part = ops.minimum(ops.convert_to_tensor(self.steps) / self.settings["ramp"], 1.0)
         self.steps.assign_add(1.0)

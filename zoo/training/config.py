@@ -358,7 +358,9 @@ class RunConfig:
     def _check_stages(self):
         names = [str(stage.get("name", "")) for stage in self.stages or ()]
         if len(set(names)) != len(names) or not all(re.fullmatch(r"[\w.+-]+", name) for name in names):
-            raise UsageError(f"stages must each have a name of their own, of letters, digits and . + - _. Received: {names}")
+            raise UsageError(
+                f"stages must each have a name of their own, of letters, digits and . + - _. Received: {names}"
+            )
         if names and self.members > 1:
             raise UsageError(f"members are trained in one stage: set stages null. Received: {self.members}")
 

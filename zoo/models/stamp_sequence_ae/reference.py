@@ -39,7 +39,9 @@ def import_autoencoder(arrays, config: dict[str, Any]):
     hparams = single.sizes(arrays, config) | state_dict.recurrent_sizes(arrays)
     info = single.stamps(hparams["channels"], len(array(arrays, "fc3.weight")), config=config)
     model = create("stamp_recurrent_ae", info, **hparams)
-    fill([*single.encoder(model.encoder, arrays), *single.decoder(model.decoder, arrays), *_head(model, arrays)], arrays)
+    fill(
+        [*single.encoder(model.encoder, arrays), *single.decoder(model.decoder, arrays), *_head(model, arrays)], arrays
+    )
     return model
 
 
