@@ -56,4 +56,5 @@ def test_golden_handlers_exist():
 
 def test_info_from_lists():
     values = dataclasses.asdict(INFO)
-    assert registry.ModelInfo.from_dict({key: list(value) for key, value in values.items()}) == INFO
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+    assert registry.ModelInfo.from_dict(plain) == INFO

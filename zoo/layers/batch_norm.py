@@ -46,16 +46,21 @@ class MaskedBatchNorm(keras.layers.Layer):
         """
         dtype, values = values.dtype, ops.cast(values, "float32")
         mean, variance = ops.convert_to_tensor(self.moving_mean), ops.convert_to_tensor(self.moving_variance)
+        gamma, beta = ops.convert_to_tensor(self.gamma), ops.convert_to_tensor(self.beta)
         if training and self.trainable:
-            values = self.learn(values, mask, mean, variance)
+            mean, factor, shift = self.learn(values, mask, mean, variance)
+            beta = beta if shift is None else beta + gamma * shift
         else:
-            values = (values - mean) * ops.rsqrt(variance + self.settings["epsilon"])
-        return ops.cast(values * ops.convert_to_tensor(self.gamma) + ops.convert_to_tensor(self.beta), dtype)
+            factor = ops.rsqrt(variance + self.settings["epsilon"])
+        return ops.cast((values - mean) * (gamma * factor) + beta, dtype)
 
     def learn(self, values, mask, mean, variance):
-        """Normalise by the batch's own statistics and move the running means, ``mean`` and ``variance``, towards it."""
+        """Move the running means towards the batch's statistics; give m, f, s (channel,) of x̂ = (x − m) f + s.
+
+        s is None for 0.
+        """
         center, spread = self.statistics(values, mask, mean, variance)
-        return (values - center) * ops.rsqrt(spread + self.settings["epsilon"])
+        return center, ops.rsqrt(spread + self.settings["epsilon"]), None
 
     def statistics(self, values, mask, mean, variance):
         """Give the batch's mean and variance (channel,), and move the running means towards them."""

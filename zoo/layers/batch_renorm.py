@@ -47,4 +47,4 @@ class BatchRenorm(ImageBatchNorm):
         ratio = ops.sqrt((spread + epsilon) / (variance + epsilon))
         ratio = ops.stop_gradient(ops.clip(ratio, 1.0 / largest, largest))
         shift = ops.stop_gradient(ops.clip((center - mean) * ops.rsqrt(variance + epsilon), -furthest, furthest))
-        return (values - center) * ops.rsqrt(spread + epsilon) * ratio + shift
+        return center, ops.rsqrt(spread + epsilon) * ratio, shift

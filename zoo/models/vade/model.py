@@ -155,7 +155,8 @@ class Vade(StampAutoencoder):
             found = self.bound(images, valid, mean, log_variance, ops.zeros_like(mean))
             # The same numbers for every object: its value must not depend on its neighbours.
             noise = np.random.default_rng(0).normal(size=(self.config.draws, self.config.latent)).astype("float32")
-            draws = [self.bound(images, valid, mean, log_variance, row)["elbo"] for row in noise]
+            rows = [ops.convert_to_tensor(row) for row in noise]
+            draws = [self.bound(images, valid, mean, log_variance, row)["elbo"] for row in rows]
             bound = sum(draws[1:], draws[0]) / len(draws)
         self.penalise()
         return {
