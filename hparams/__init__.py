@@ -34,15 +34,17 @@ def presets(name: str) -> dict[str, dict[str, Any]]:
     return family(name)["presets"]
 
 
-def preset(family_name: str, name: str | None) -> tuple[str, dict[str, Any]]:
+def preset(family_name: str, name: str | None, model: str = "") -> tuple[str, dict[str, Any]]:
     """Give the options of a preset, those of its bases included.
 
     Parameters
     ----------
     family_name : str
     name : str, optional
-        Name of a preset, its name in the paper, or path of a YAML file of options; the family's default
-        when absent.
+        Name of a preset, its name in the paper, or path of a YAML file of options; the default of the family, or
+        of the model in it, when absent.
+    model : str
+        Name of the model, where the family's models have defaults of their own.
 
     Returns
     -------
@@ -51,7 +53,8 @@ def preset(family_name: str, name: str | None) -> tuple[str, dict[str, Any]]:
     """
     contents = family(family_name)
     table = contents["presets"]
-    name = name or contents["default"]
+    default = contents["default"]
+    name = name or (default[model] if isinstance(default, dict) else default)
     by_paper = {values["paper"]: key for key, values in table.items() if values and "paper" in values}
     key = by_paper.get(name, name)
     if key not in table:

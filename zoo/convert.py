@@ -198,7 +198,7 @@ def convert(weights, config, model: str, out, *, preset: str | None = None, dere
     )
     import hparams
 
-    _, options = hparams.preset(entry.family, None)
+    _, options = hparams.preset(entry.family, None, model)
     loss = options.get("loss", bundles.Bundle.loss)
     if info.nodes:
         spec, loss = spec.under(of_nodes(info.nodes)), "hierarchical"

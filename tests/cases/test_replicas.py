@@ -43,7 +43,7 @@ def test_two_replicas_learn_as_one(results, example):
 
 @pytest.mark.slow
 def test_two_replicas_learn_as_one_in_every_model_and_variant(records):
-    rest = [example for example in variants.examples() if example not in variants.one_a_kind()]
+    rest = [item for item in variants.examples() if item not in variants.one_a_kind()]
     for found in _compare(records, rest).values():
         _check(found)
 

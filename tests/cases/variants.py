@@ -53,8 +53,26 @@ TINY = {
     "ae_classifier": SERIES,
     "encoder_ffn": SERIES | {"kld_alpha": 0.01},
     "simple_rnn": {"units": 8, "dense": 8},
+    "stamp_ae": {"crop": 9, "filters": 8},
+    "linear_probe": {"crop": 9, "filters": 8},
+    "stamp_ae_classifier": {"crop": 21, "filters": 4, "width": 16, "dropout": 0.0},
+    "stamp_recurrent_ae": {"crop": 9, "filters": 8, "units": 8, "layers": 2, "dropout": 0.0},
+    "latent_rnn": {"crop": 9, "filters": 8, "units": 8, "dropout": 0.0},
+    "stamp_gru": {"crop": 21, "filters": 4, "units": 8, "layers": 2, "width": 16, "dropout": 0.0},
+    "vade": {"crop": 9, "filters": 8, "normalize": "per_image"},
+    "deep_hits": {"crop": 9, "width": 16, "dropout": 0.0, "slope": 0.3},
+    "stamp_rcnn": {"crop": 9, "filters": 8, "units": 8, "dense": 8, "dropout": 0.0, "ramp": 100},
+    "alexnet": {
+        "crop": 27,
+        "convolutions": [8, 8, 8, 8, 8],
+        "first_size": 3,
+        "first_stride": 1,
+        "dense": 8,
+        "norm": "batch",
+        "groups": 2,
+    },
 }
-"""By family: hyperparameters of all its small models. Initial values are large enough that an input that
+"""By family, or by model: hyperparameters of all its small models. Initial values are large enough that an input that
 must not matter would show."""
 
 EXAMPLES = {
@@ -119,8 +137,17 @@ EXAMPLES = {
         "embed": {},
         "no_embed": {"embed": False, "d_model": 6, "num_heads": 3},
     },
+    "stamp_recurrent_ae": {
+        "combined": {},
+        "frames_gru": {"reconstruct": "frames", "cell": "gru", "reconstruction_share": 0.9},
+    },
+    "latent_rnn": {"lstm": {}, "rnn": {"cell": "rnn"}},
+    "stamp_rcnn": {
+        "three_channels": {"channels": ["science", "template", "difference"], "window": 1},
+        "windows": {"window": 2, "time_column": "days"},
+    },
 }  # fmt: skip
-"""By family: name of a variant, and its hyperparameters beside the cut sizes. The first is the richest."""
+"""By family, or by model: name of a variant, and its hyperparameters beside the cut sizes. The first is the richest."""
 
 ORDERED: set[str] = set()
 """Families that read observations as a sequence although their view holds a set."""
@@ -154,13 +181,17 @@ class Example:
     @property
     def hparams(self) -> dict:
         """All hyperparameters."""
-        family = self.entry.family
-        changes = EXAMPLES.get(family, {}).get(self.variant, {})
-        settled = self.entry.config(**{**_cut(self.entry.config), **TINY.get(family, {}), **changes})
+        changes = _of(EXAMPLES, self.model).get(self.variant, {})
+        settled = self.entry.config(**{**_cut(self.entry.config), **_of(TINY, self.model), **changes})
         return dataclasses.asdict(settled)
 
     def __str__(self) -> str:
         return f"{self.model}-{self.variant}"
+
+
+def _of(table: dict, model: str) -> dict:
+    """Give what a table holds of a model, or of its family."""
+    return table.get(model) or table.get(registry.get(model).family, {})
 
 
 def _cut(config) -> dict:
@@ -172,11 +203,7 @@ def _cut(config) -> dict:
 
 def examples() -> list[Example]:
     """Give every model in every variant."""
-    return [
-        Example(name, variant)
-        for name, entry in registry.entries().items()
-        for variant in EXAMPLES.get(entry.family, {"default": {}})
-    ]
+    return [Example(name, variant) for name in registry.entries() for variant in _of(EXAMPLES, name) or {"default": {}}]
 
 
 def richest() -> list[Example]:
@@ -189,6 +216,7 @@ def one_a_kind() -> list[Example]:
     return list({(example.entry.task, example.entry.view): example for example in reversed(richest())}.values())
 
 
-def costly(chosen: list[Example]) -> list:
-    """Give examples as parameters of a test that takes seconds: all but the chosen ones are marked slow."""
-    return [example if example in chosen else pytest.param(example, marks=pytest.mark.slow) for example in examples()]
+def costly(chosen: list[Example], kept=list) -> list:
+    """Give the ``kept`` examples as parameters of a test that takes seconds: all but the chosen are marked slow."""
+    return [example if example in chosen else pytest.param(example, marks=pytest.mark.slow)
+            for example in kept(examples())]  # fmt: skip

@@ -55,7 +55,7 @@ class Workbench:
         self.stage = specs.build_stage(self.spec, entry.view, parts, self.settled.inputs, names)
         self.task = base.create(entry.task, self.spec, self.settled.run)
         self.task.prepare(np.bincount(self.examples.labels, minlength=len(self.spec.classes)))
-        hparams = dataclasses.asdict(self.settled.hparams)
+        self.info, hparams = self.spec.model_info(), dataclasses.asdict(self.settled.hparams)
         self.bundle = Bundle(example.model, hparams, self.settled.inputs, self.spec, self.settled.run.loss)
 
     def build(self, seed: int = 0):

@@ -46,20 +46,35 @@ class MaskedBatchNorm(keras.layers.Layer):
         """
         dtype, values = values.dtype, ops.cast(values, "float32")
         mean, variance = ops.convert_to_tensor(self.moving_mean), ops.convert_to_tensor(self.moving_variance)
+        gamma, beta = ops.convert_to_tensor(self.gamma), ops.convert_to_tensor(self.beta)
         if training and self.trainable:
-            weight = ops.cast(mask, "float32")[..., None]
-            count = _global_mean(ops.sum(weight, axis=1))
-            # Without any valid step the running means stand in, and stay.
-            safe, some = ops.maximum(count, 1e-9), count > 0
-            center = ops.where(some, _global_mean(ops.sum(weight * values, axis=1)) / safe, mean)
-            spread = ops.sum(weight * ops.square(values - center), axis=1)
-            spread = ops.where(some, _global_mean(spread) / safe, variance)
-            rest = 1.0 - self.settings["momentum"]
-            self.moving_mean.assign(mean + rest * (center - mean))
-            self.moving_variance.assign(variance + rest * (spread - variance))
-            mean, variance = center, spread
-        scale = ops.convert_to_tensor(self.gamma) * ops.rsqrt(variance + self.settings["epsilon"])
-        return ops.cast((values - mean) * scale + ops.convert_to_tensor(self.beta), dtype)
+            mean, factor, shift = self.learn(values, mask, mean, variance)
+            beta = beta if shift is None else beta + gamma * shift
+        else:
+            factor = ops.rsqrt(variance + self.settings["epsilon"])
+        return ops.cast((values - mean) * (gamma * factor) + beta, dtype)
+
+    def learn(self, values, mask, mean, variance):
+        """Move the running means towards the batch's statistics; give m, f, s (channel,) of x̂ = (x − m) f + s.
+
+        s is None for 0.
+        """
+        center, spread = self.statistics(values, mask, mean, variance)
+        return center, ops.rsqrt(spread + self.settings["epsilon"]), None
+
+    def statistics(self, values, mask, mean, variance):
+        """Give the batch's mean and variance (channel,), and move the running means towards them."""
+        weight = ops.cast(mask, "float32")[..., None]
+        count = _global_mean(ops.sum(weight, axis=1))
+        # Without any valid step the running means stand in, and stay.
+        safe, some = ops.maximum(count, 1e-9), count > 0
+        center = ops.where(some, _global_mean(ops.sum(weight * values, axis=1)) / safe, mean)
+        spread = ops.sum(weight * ops.square(values - center), axis=1)
+        spread = ops.where(some, _global_mean(spread) / safe, variance)
+        rest = 1.0 - self.settings["momentum"]
+        self.moving_mean.assign(mean + rest * (center - mean))
+        self.moving_variance.assign(variance + rest * (spread - variance))
+        return center, spread
 
     def compute_output_shape(self, values_shape, mask_shape=None):
         return values_shape

@@ -21,7 +21,8 @@ class RecurrentStack(keras.layers.Layer):
 
     Parameters
     ----------
-    cell : {"gru", "lstm"}
+    cell : {"gru", "lstm", "rnn"}
+        The last is the plain one, without gates.
     units, layers : int
         Width of a layer, and their number.
     gate : {"sigmoid", "hard_sigmoid"}
@@ -40,10 +41,12 @@ class RecurrentStack(keras.layers.Layer):
         self.settings = {"cell": cell, "units": units, "layers": layers, "gate": gate, "reset_after": reset_after,
                          "batch_norm": batch_norm, "dropout": dropout}  # fmt: skip
         policy = self.dtype_policy
-        options = {"return_sequences": True, "recurrent_activation": GATES[gate], "dtype": policy}
+        options = {"return_sequences": True, "dtype": policy}
+        if cell != "rnn":
+            options["recurrent_activation"] = GATES[gate]
         if cell == "gru":
             options["reset_after"] = reset_after
-        make = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}[cell]
+        make = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM, "rnn": keras.layers.SimpleRNN}[cell]
         self.layers = [make(units, name=f"{cell}_{place}", **options) for place in range(layers)]
         self.norms = [MaskedBatchNorm(dtype=policy, name=f"norm_{place}") for place in range(layers * batch_norm)]
         self.dropouts = [keras.layers.Dropout(dropout, dtype=policy, name=f"dropout_{n}") for n in range(layers)]

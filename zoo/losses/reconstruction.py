@@ -1,7 +1,8 @@
 """Losses of reconstructions by name: one value an object, over the points that were observed.
 
-``target`` and ``prediction`` are (batch, step, band), float32, ``observed`` of the same shape says where there is a
-target. Every name but RMSE and KLD_RMSE is a mean of an error e of single points.
+``target`` and ``prediction`` are float32 and of any shape (batch, ...): (batch, step, band) of light curves, (batch,
+height, width, channel) of stamps, with an axis of frames of sequences. ``observed`` of the same shape says where
+there is a target. Every name but RMSE and KLD_RMSE is a mean of an error e of single points.
 """
 
 from __future__ import annotations
@@ -71,8 +72,14 @@ def weight_map(observed, error):
 
 def weighted_mean(points, weight):
     """Give Σ w e / Σ w of every object, (batch,); 0 where all weights are 0."""
-    total = ops.sum(weight, axis=(1, 2))
-    return ops.sum(weight * points, axis=(1, 2)) / ops.where(total > 0, total, 1.0)
+    axes = _inner(points)
+    total = ops.sum(weight, axis=axes)
+    return ops.sum(weight * points, axis=axes) / ops.where(total > 0, total, 1.0)
+
+
+def _inner(points) -> tuple[int, ...]:
+    """Give all axes but the first."""
+    return tuple(range(1, len(points.shape)))
 
 
 def root(values):
@@ -89,9 +96,9 @@ def reconstruction_loss(name: str, target, prediction, observed, *, weight=None,
     ----------
     name : str
         One of `LOSSES`.
-    target, prediction : tensor (batch, step, band)
-    observed : tensor (batch, step, band), bool
-    weight : tensor (batch, step, band), optional
+    target, prediction : tensor (batch, ...)
+    observed : tensor (batch, ...), bool
+    weight : tensor (batch, ...), optional
         Of the points, see `weight_map`; 1 each when absent. Points that were not observed have none.
     reduction : {"observed", "all_points"}
         Mean over an object's observed points; or, as the original has it, over all points with 0 for prediction
@@ -103,7 +110,7 @@ def reconstruction_loss(name: str, target, prediction, observed, *, weight=None,
     target, prediction = (ops.cast(item, "float32") for item in (target, prediction))
     if reduction == "all_points":
         points = POINTS[name](target, ops.where(observed, prediction, 0.0))
-        objects = ops.mean(points, axis=(1, 2))
+        objects = ops.mean(points, axis=_inner(points))
         if name not in ROOTS:
             return objects
         return root(collective.global_mean(objects, sample_weight)) + ops.zeros_like(objects)

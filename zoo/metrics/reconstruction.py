@@ -20,14 +20,15 @@ class ObservedRmse(keras.metrics.Metric):
 
         Parameters
         ----------
-        target, prediction : tensor (batch, step, band)
-        observed : tensor (batch, step, band), bool
+        target, prediction : tensor (batch, ...)
+        observed : tensor (batch, ...), bool
         sample_weight : tensor (batch,), optional
             Only zero or not matters.
         """
         counted = ops.cast(observed, "float32")
         if sample_weight is not None:
-            counted = counted * ops.cast(sample_weight > 0, "float32")[:, None, None]
+            weight = ops.cast(sample_weight > 0, "float32")
+            counted = counted * ops.reshape(weight, (-1, *[1] * (len(counted.shape) - 1)))
         self.total.assign_add(ops.sum(counted * ops.square(ops.where(observed, target - prediction, 0.0))))
         self.count.assign_add(ops.sum(counted))
 

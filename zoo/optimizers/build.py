@@ -138,6 +138,10 @@ def _adam(run, **common):
     return Adam(**common, **_moments(run))
 
 
+def _amsgrad(run, **common):
+    return keras.optimizers.Adam(amsgrad=True, **common, **_moments(run))
+
+
 def _adamw(run, **common):
     return keras.optimizers.AdamW(weight_decay=run.weight_decay, **common, **_moments(run))
 
@@ -160,6 +164,7 @@ def _rectified_adam(run, **common):
 
 _OPTIMIZERS = {
     "adam": _adam,
+    "amsgrad": _amsgrad,
     "adamw": _adamw,
     "sgd": _sgd,
     "lamb": _lamb,

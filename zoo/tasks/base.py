@@ -9,6 +9,9 @@ TASKS = {
     "classify": "zoo.tasks.classify:Classify",
     "per_step": "zoo.tasks.per_step:PerStep",
     "reconstruct": "zoo.tasks.reconstruct:Reconstruct",
+    "reconstruct_stamps": "zoo.tasks.reconstruct_stamps:ReconstructStamps",
+    "reconstruct_classify": "zoo.tasks.reconstruct_classify:ReconstructClassify",
+    "per_frame": "zoo.tasks.per_frame:PerFrame",
 }
 """Tasks by name. A new one is a subclass of `Task` and a line here."""
 

@@ -25,11 +25,13 @@ class Reconstruct(Task):
     """
 
     monitor, mode, labelled = "val_rmse", "min", False
+    further: tuple[str, ...] = ()
+    """Losses that are not among those by name of all reconstructions."""
 
     def __init__(self, spec, run):
         super().__init__(spec, run)
-        if run.loss not in LOSSES:
-            raise UsageError(unknown("loss for reconstruction", run.loss, LOSSES))
+        if run.loss not in (*LOSSES, *self.further):
+            raise UsageError(unknown("loss for reconstruction", run.loss, (*LOSSES, *self.further)))
         if run.class_weights != "none":
             raise UsageError(f"a reconstruction has no classes to weigh. Received: {run.class_weights}")
         if run.calibrate != "none":
@@ -51,8 +53,8 @@ class Reconstruct(Task):
         )
 
     def metrics(self, network):
-        found: list = [_Rmse()]
-        return [*found, _Kld(network.sparsity)] if self.run.loss == "KLD_RMSE" else found
+        found: list = [Rmse()]
+        return [*found, Kld(network.sparsity)] if self.run.loss == "KLD_RMSE" else found
 
     def columns(self):
         return ["rmse", "rmse_rollout", "points"]
@@ -88,14 +90,14 @@ def in_flux_units(outputs, values):
     return ops.where(outputs["mask"][:, :, None], flux, 0.0)
 
 
-class _Rmse(ObservedRmse):
+class Rmse(ObservedRmse):
     """The error under teacher forcing, updated with a task's targets and outputs."""
 
     def update_state(self, targets, outputs, sample_weight=None):
         super().update_state(outputs["target"], outputs["reconstruction"], outputs["observed"], sample_weight)
 
 
-class _Kld(keras.metrics.Mean):
+class Kld(keras.metrics.Mean):
     """The divergence of the penalised kernels, not weighted with alpha."""
 
     def __init__(self, divergence):

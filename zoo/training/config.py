@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal
+import re
+from typing import Any, Literal
 
 from tfrecords.errors import UsageError
 from zoo.inputs.cuts import WHOLE, Cut
 from zoo.registry import unknown
 
-OPTIMIZERS = ("adam", "adamw", "sgd", "lamb", "rmsprop", "rectified_adam", "ranger")
+OPTIMIZERS = ("adam", "amsgrad", "adamw", "sgd", "lamb", "rmsprop", "rectified_adam", "ranger")
 DECAYING = ("adamw", "lamb", "rectified_adam", "ranger")
 """Optimizers that take a weight decay."""
 
@@ -190,6 +191,9 @@ class RunConfig:
         Parts that keep their fresh initial values under ``init_from``.
     freeze : list of str, optional
         Parts that are not trained.
+    stages : list of dict, optional
+        Stages of training, one after another, each from the weights of the one before: a ``name`` and the options in
+        which it differs from the run's, those of the model among them. The run is the last one's network.
     evaluate : bool
         Whether to write the test report after training.
     export : bool
@@ -265,6 +269,7 @@ class RunConfig:
     init_from: list[str] | None = None
     reset: list[str] | None = None
     freeze: list[str] | None = None
+    stages: list[dict[str, Any]] | None = None
     evaluate: bool = True
     export: bool = True
 
@@ -296,6 +301,7 @@ class RunConfig:
         self._check_cuts()
         if not 0 <= self.entropy_weight < math.inf:
             raise UsageError(f"entropy_weight must be >= 0. Received: {self.entropy_weight}")
+        self._check_stages()
         if not 0 <= self.label_smoothing < 1:
             raise UsageError(f"label_smoothing must lie in [0, 1). Received: {self.label_smoothing}")
         if self.seed < 0:
@@ -356,6 +362,15 @@ class RunConfig:
             raise UsageError(f"decay_rate must lie in (0, 1]. Received: {self.decay_rate}")
         if not 0 <= self.final_rate <= 1:
             raise UsageError(f"final_rate must lie in [0, 1]. Received: {self.final_rate}")
+
+    def _check_stages(self):
+        names = [str(stage.get("name", "")) for stage in self.stages or ()]
+        if len(set(names)) != len(names) or not all(re.fullmatch(r"[\w.+-]+", name) for name in names):
+            raise UsageError(
+                f"stages must each have a name of their own, of letters, digits and . + - _. Received: {names}"
+            )
+        if names and self.members > 1:
+            raise UsageError(f"members are trained in one stage: set stages null. Received: {self.members}")
 
     def _check_cuts(self):
         days, shares = self.validation_days, self.validation_fractions

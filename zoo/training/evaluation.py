@@ -82,7 +82,7 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
             studies.check(run, asked)
             place = _place(run, data, split, out if len(items) == 1 else None)
             _write_predictions(run, place, days, data, split, quiet, asked)
-        if _task_of(place) != "reconstruct":
+        if _task_of(place) not in REPORTS:
             write_levels(place, tree)
         elif tree is not None:
             raise UsageError(f"--taxonomy scores classifications; this run reconstructs. Received: {place}")
@@ -93,10 +93,14 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
         places.append(place)
     if len(places) == 1:
         return index
-    tasks = {_task_of(place) == "reconstruct" for place in places}
+    tasks = {task if (task := _task_of(place)) in REPORTS else "classify" for place in places}
     if len(tasks) > 1:
-        raise UsageError("reconstructions and classifications have no score in common. Received: runs of both")
-    compare = "several_reconstructions" if tasks == {True} else "several"
+        raise UsageError(
+            f"reconstructions and classifications have no score in common. Received: runs of {', '.join(sorted(tasks))}"
+        )
+    if tasks == {"reconstruct_stamps"}:
+        raise UsageError(f"one run that reconstructs stamps at a time. Received: {len(places)}")
+    compare = "several_reconstructions" if tasks == {"reconstruct"} else "several"
     write_comparison = load(f"zoo.reports.{compare}:write_comparison")
     # Beside the models' folders: a comparison among the runs would be taken for one of them.
     name = f"{places[0].name}-and-{len(places) - 1}-more"
@@ -108,7 +112,10 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
     return write_comparison(places, target)
 
 
-REPORTS = {"reconstruct": "zoo.reports.reconstruct:write_report"}
+REPORTS = {
+    "reconstruct": "zoo.reports.reconstruct:write_report",
+    "reconstruct_stamps": "zoo.reports.reconstruct_stamps:write_report",
+}
 """Writer of a task's report; that of classifications for every other."""
 
 
@@ -178,12 +185,27 @@ def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: boo
         # A roll-out takes a step a time: whole light curves, unless days were named.
         whole = (float("inf"),)
         write_predictions(run, place, whole if days is DAYS else days, examples, directory, quiet)
+    elif run.bundle.entry.task == "reconstruct_stamps":
+        _write_stamps(run, place, examples, directory, quiet)
     else:
         from zoo.training import studies
 
         _write_classes(run, place, days, examples, directory, quiet)
         studies.write_predictions(run, place, asked, examples, directory, quiet)
     _write_config(run, place, split, directory)
+
+
+def _write_stamps(run: Run, place: Path, examples, directory, quiet: bool) -> None:
+    import pandas as pd
+
+    from zoo.reports.reconstruct_stamps import TABLE
+
+    stage = run.stage(column.name for column in directory.info.static_columns)
+    values, _ = run.predictor(examples, stage, quiet=quiet, label="predicting")
+    names = np.array([*run.bundle.spec.classes, ""], object)[examples.labels]
+    table = pd.DataFrame({"object_id": examples.ids(), "class": names})
+    table = pd.concat([table, pd.DataFrame(values, columns=run.task.columns())], axis=1)
+    files.atomic(place / "report" / TABLE, lambda path: table.to_parquet(path, index=False))
 
 
 def _write_classes(run: Run, place: Path, days, examples, directory, quiet: bool) -> None:

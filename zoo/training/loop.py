@@ -154,6 +154,11 @@ def run(settled: Resolved, path: Path | None = None, quiet: bool = False, parent
 
         workers.refuse("--members")
         return ensemble.run(settled, path, quiet)
+    if options.stages:
+        from zoo.training import stages
+
+        workers.refuse("--stages")
+        return stages.run(settled, path, quiet)
     if options.reset and not options.init_from:
         raise UsageError("--reset goes with --init-from RUN. Received: no --init-from")
     strategy = devices.strategy(options.devices)
@@ -189,6 +194,7 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
     from zoo.training import devices, warm_start
     from zoo.training.model import Trainable
     from zoo.training.prediction import calibrate
+    from zoo.training.prior import fit_prior
     from zoo.training.time_limit import TimeLimit
 
     started = time.monotonic()
@@ -228,6 +234,8 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
             if state is None:
                 fit_tables(network, train, settled)
                 lines = warm_start.initialise(network, options.init_from or [], options.reset)
+                if getattr(settled.hparams, "fit_prior", False):
+                    lines.append(fit_prior(network, splits["train"], stage, options))
             else:
                 lines = []
             dataset, steps = _training_data(train, stage, settled, state, team.share)

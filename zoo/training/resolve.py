@@ -19,11 +19,11 @@ SECTIONS = {"inputs": InputConfig, "selection": SelectionConfig, "run": RunConfi
 COMMAS = (
     "static_columns", "derived_static", "sentinels", "classes", "init_from", "reset", "freeze", "metrics",
     "truncate_days", "validation_days", "validation_fractions", "rest_fluxes", "rest_times", "dilations",
-    "redshift_columns", "alert_columns", "dynamic",
+    "redshift_columns", "alert_columns", "dynamic", "channels", "convolutions",
 )  # fmt: skip
 """Options that hold a list; on the command line commas do instead of YAML brackets."""
 
-NUMBERS = ("truncate_days", "validation_days", "validation_fractions", "sentinels", "dilations")
+NUMBERS = ("truncate_days", "validation_days", "validation_fractions", "sentinels", "dilations", "convolutions")
 """Those that hold numbers."""
 
 
@@ -177,7 +177,7 @@ def resolve(model: str, preset: str | None = None, config: str | None = None, ar
     """
     entry = registry.get(model)
     reader = parser(model)
-    name, from_preset = preset_files.preset(entry.family, preset)
+    name, from_preset = preset_files.preset(entry.family, preset, model)
     meant = preset_files.models(entry.family, name)
     if meant and model not in meant:
         raise UsageError(

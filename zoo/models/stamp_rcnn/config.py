@@ -1,0 +1,76 @@
+"""Recurrent convolutional network on image sequences: what can be set, and its entry in the registry."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from tfrecords.errors import UsageError
+from zoo.models.stamp_config import StampConfig
+from zoo.registry import Entry
+
+
+@dataclasses.dataclass(frozen=True)
+class StampRcnnConfig(StampConfig):
+    """Hyperparameters of the network; sizes are the published ones (arXiv:1807.03869).
+
+    Attributes
+    ----------
+    channels : list of str
+        Channels of the stamps in the order in which they enter; ``snr`` is the difference over its robust standard
+        deviation.
+    crop : int
+        Pixels of a side that are cut out of the centre.
+    normalize : {"per_image", "sky", "none"}
+        Scale every image and channel to [0, 1] after the cut, or subtract the median of the whole image, or leave it.
+    window : int
+        Consecutive frames that are seen together at a step.
+    time_column : str
+        Column of an alert with its time in days, of which differences to the object's first frame enter; none if
+        empty.
+    filters : int
+        Of every convolution.
+    dense : int
+        Width of the layer behind the convolutions.
+    dropout : float
+        Rate behind it.
+    units : int
+        Of the LSTM.
+    r_max : float
+        Limit of the batch renormalisation's factor.
+    d_max : float
+        Limit of its shift.
+    ramp : int
+        Steps over which the limits grow from 1 and 0.
+    """
+
+    channels: list[str] = dataclasses.field(default_factory=lambda: ["science"])
+    normalize: Literal["per_image", "sky", "none"] = "sky"
+    window: int = 3
+    time_column: str = ""
+    filters: int = 64
+    dense: int = 1024
+    dropout: float = 0.5
+    units: int = 512
+    r_max: float = 3.0
+    d_max: float = 5.0
+    ramp: int = 10000
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.r_max >= 1 or not self.d_max >= 0:
+            raise UsageError(f"r_max must be >= 1 and d_max >= 0. Received: {self.r_max}, {self.d_max}")
+
+
+ENTRIES = [
+    Entry(
+        name="stamp_rcnn",
+        family="stamp_rcnn",
+        summary="Convolutions and an LSTM on image sequences: classes after every frame",
+        config=StampRcnnConfig,
+        model="zoo.models.stamp_rcnn.model:StampRcnn",
+        task="per_frame",
+        view="stamp_sequence",
+        paper="Carrasco-Davis et al. 2019, PASP 131, 108006, arXiv:1807.03869",
+    )
+]
