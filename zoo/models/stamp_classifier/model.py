@@ -86,18 +86,29 @@ class RotationInvariant(Network):
         columns = self.norm(columns[:, None, :], valid, training=training)[:, 0]
         return ops.concatenate([pooled, columns], axis=-1)
 
-    def decide(self, images, columns, training=None):
-        """Give the logits (batch, output) of prepared images and columns, None without them."""
+    def embed(self, images, columns, training=None):
+        """Give what the logits are made of, (batch, units), for prepared images and columns, None without them."""
         hidden = self.pooled(images, training)
         if self.config.features:
             hidden = self.fused(hidden, columns, training)
             for layer in self.hidden:
                 hidden = self.dropout(layer(hidden), training=training)
-        return self.output_layer(hidden)
+        return hidden
+
+    def decide(self, images, columns, training=None):
+        """Give the logits (batch, output) of prepared images and columns, None without them."""
+        return self.output_layer(self.embed(images, columns, training))
+
+    def _prepared(self, inputs):
+        columns = self.columns(inputs["alert"]) if self.config.features else None
+        return self.preprocess(inputs["stamp"]), columns
+
+    def represent(self, inputs):
+        """Give what the logits are made of, (batch, units), float32."""
+        return ops.cast(self.embed(*self._prepared(inputs), training=False), "float32")
 
     def call(self, inputs, training=None):
-        columns = self.columns(inputs["alert"]) if self.config.features else None
-        return {"logits": self.decide(self.preprocess(inputs["stamp"]), columns, training)}
+        return {"logits": self.decide(*self._prepared(inputs), training)}
 
     def fitted(self):
         """Give the layers that are fitted on the training split, by the part that they read."""

@@ -95,7 +95,15 @@ class TemporalStampClassifier(Network):
         shape = ops.shape(stamps)
         return ops.reshape(hidden, (shape[0], shape[1], self.config.units))
 
+    def represent(self, inputs):
+        """Give what the logits are made of, (batch, units), float32."""
+        return ops.cast(self._latent(inputs, training=False), "float32")
+
     def call(self, inputs, training=None):
+        return {"logits": self.output_layer(self._latent(inputs, training))}
+
+    def _latent(self, inputs, training):
+        """Give what the logits are made of, (batch, units)."""
         mask = inputs["mask"]
         parts = [inputs["time"][..., None] / self.config.time_scale]
         if self.dynamic or self.fixed:
@@ -121,7 +129,7 @@ class TemporalStampClassifier(Network):
             there = ops.ones((ops.shape(static)[0], 1), "bool")
             state.append(self.static_norm(static[:, None, :], there, training=training)[:, 0])
         hidden = self.dropout(self.merge(ops.concatenate(state, axis=-1)), training=training)
-        return {"logits": self.output_layer(self.latent(hidden))}
+        return self.latent(hidden)
 
     def _static(self, columns, count, inputs):
         """Give the columns (batch, column) that are read once; None without any."""
