@@ -14,7 +14,7 @@ class ReconstructClassify(Classify):
     """One of the run's classes an object, and the pixels of its stamps.
 
     The loss is α L + (1 − α) C with the loss L of the reconstruction that ``loss`` names, the cross-entropy C times
-    the weight of the class, and α the network's ``reconstruction_share``. A network gives the logits of its head
+    the weight of the class, and α the network's ``reconstruction_share``. A network gives logits ``classifier``
     beside ``reconstruction``, ``target`` and ``observed``.
     """
 
@@ -43,6 +43,10 @@ class ReconstructClassify(Classify):
         if share < 1:
             parts.append((1.0 - share) * super().loss(network, outputs, targets))
         return sum(parts[1:], parts[0])
+
+    def object_outputs(self, outputs):
+        # Images of a whole split would fill the memory.
+        return {"classifier": outputs["classifier"]}
 
     def metrics(self, network):
         found = [*super().metrics(network), Rmse()]

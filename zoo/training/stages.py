@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from zoo.training import bundle as bundles
+from zoo.training import files
 from zoo.training.resolve import Resolved, resolve
-from zoo.training.run import STATE, Run
+from zoo.training.run import METRICS, STATE, Run
 
 FOLDER = "stages"
 
@@ -35,7 +36,7 @@ def plan(settled: Resolved) -> list[tuple[str, Resolved]]:
 def run(settled: Resolved, path: Path | None, quiet: bool) -> Run:
     """Train the stages of a run, or go on with them; the run holds what the last one gives.
 
-    The stages are runs of their own under ``stages/`` of the run.
+    The stages are runs of their own under ``stages/`` of the run, whose history and state are the last one's.
     """
     from zoo.training import loop, start
 
@@ -59,4 +60,6 @@ def run(settled: Resolved, path: Path | None, quiet: bool) -> Run:
             shutil.rmtree(place)
         previous = loop.run(stage, None, quiet, parent=path / FOLDER)
     bundles.save(path / "bundle", previous.bundle, previous.network)
+    for name in (METRICS, STATE):
+        files.write_text(path / name, (previous.path / name).read_text("utf-8"))
     return loop.finish(Run(path), len(splits["test"]), quiet)

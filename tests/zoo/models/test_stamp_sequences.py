@@ -106,3 +106,16 @@ def test_windows_end_at_their_frame_and_times_count():
     losses = bench.task.loss(bench.network, outputs, targets).numpy()
     np.testing.assert_allclose(losses, (each * whole).sum(1), rtol=1e-5)
     assert losses[2] == 0, "one frame is no window"
+
+
+@pytest.mark.parametrize(
+    ("source", "models"),
+    [("stamp_ae", ("linear_probe", "latent_rnn", "stamp_recurrent_ae")), ("stamp_ae_classifier", ("stamp_gru",))],
+)
+def test_an_encoder_fits_wherever_a_preset_says_it_does(source, models):
+    def encoder(model):
+        network = registry.create(model, INFO, **dataclasses.asdict(resolve(model).hparams) | {"crop": 21})
+        return {item.path.split("/", 1)[1]: tuple(item.shape) for item in network.encoder.weights}
+
+    for model in models:
+        assert encoder(model) == encoder(source)

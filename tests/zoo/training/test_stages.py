@@ -12,7 +12,7 @@ from zoo.training import bundle as bundles
 from zoo.training import stages
 from zoo.training.loop import fit
 from zoo.training.resolve import resolve
-from zoo.training.run import Run, read_config
+from zoo.training.run import Run, read_config, read_state
 
 SMALL = {"num_layers": 1, "d_model": 4, "num_heads": 2, "dff": 4, "embed": True, "grid_steps": 6, "epochs": 1,
          "steps_per_epoch": 2, "batch_size": 4, "loss": "MSE", "export": False, "evaluate": False}  # fmt: skip
@@ -57,6 +57,7 @@ def test_stages_follow_one_another_and_go_on(records, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
     pairs = zip(_weights(second, "decoder"), _weights(first, "decoder"), strict=True)
     assert any((ours != theirs).any() for ours, theirs in pairs)
+    assert read_state(run.path)["finished"] and (run.path / "metrics.csv").is_file()
     last = [item.numpy() for item in run.network.weights]
     for ours, theirs in zip(last, bundles.load_network(second / "bundle").weights, strict=True):
         np.testing.assert_array_equal(ours, theirs.numpy())
