@@ -232,6 +232,8 @@ def compute(
             raise UsageError(f"{flag} is at least {least}. Received: {value}")
     records = RecordDirectory(directory)
     bands = records.info.bands
+    if not bands:
+        raise DataError(f"{records.path}: a grid is made of light curves in one band at least. Received: no bands")
     GridInterpolator([band.wavelength_angstrom for band in bands])
     writer = DerivedWriter(records, name, columns([band.name for band in bands], steps), days, code_version())
     if writer.path.exists() and not overwrite:

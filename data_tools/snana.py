@@ -14,7 +14,7 @@ import numpy as np
 
 from data_tools.engine.conversion import names_in, parser_of, run_conversion
 from data_tools.formats.fits_table import Table, read_table
-from data_tools.readers.snana_events import PairReader, text_outcome
+from data_tools.readers.snana_events import PairReader, names_of_column, text_outcome
 from data_tools.readers.snana_files import Files, find_files
 from data_tools.readers.snana_survey import FLUX_UNIT, SURVEYS, ZERO_POINT, Survey, load_survey, recognise
 from data_tools.readers.snana_text import TextEvent, read_text
@@ -61,6 +61,7 @@ class SnanaSource(PiecewiseSource):
         self._ids: list[str] = []
         self._classes: list[np.ndarray] = []
         self._pieces: list[Piece] = []
+        self._columns: set[str] = set()
         pairs = [each for each in files if each.text is None]
         texts = [each for each in files if each.text is not None]
         for each in pairs:
@@ -95,11 +96,20 @@ class SnanaSource(PiecewiseSource):
         return len(self._ids)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_ids": [], "_classes": [], "_pieces": [], "_all_classes": None}
+        return self.__dict__ | {"_ids": [], "_classes": [], "_pieces": [], "_columns": set(), "_all_classes": None}
 
     def labels(self) -> tuple[list[str], np.ndarray]:
         """List the objects, file after file: ids and native classes. A file without a readable list is one object."""
         return self._ids, self._all_classes
+
+    def check_columns(self) -> None:
+        """Raise UsageError if no file has one of the static columns. A model's columns may be missing, a user's not."""
+        for column in self.static_columns:
+            if not self._columns & set(names_of_column(column.name)):
+                raise UsageError(
+                    f"no HEAD has this static column; columns are {', '.join(sorted(self._columns))}. "
+                    f"Received: {column.name!r}"
+                )
 
     def pieces(self) -> Sequence[Piece]:
         """List the pairs and batches of text files."""
@@ -140,6 +150,7 @@ class SnanaSource(PiecewiseSource):
             return [files.name], [-1]
         try:
             head = read_table(files.head)
+            self._columns.update(head.columns)
             if self._survey is None:
                 self._survey = recognise(files.head, head.keywords, head.columns)
             elif not self._named:
@@ -169,6 +180,7 @@ class SnanaSource(PiecewiseSource):
     def _scan_text(self, files: Files) -> tuple[str, int]:
         try:
             event = read_text(files.text)
+            self._columns.update(event.values)
         except DataError:
             return files.name, -1
         if self._survey is None:
@@ -228,6 +240,8 @@ def main(argv: Sequence[str]) -> None:
     arguments = parse_arguments(argv)
     names = None if arguments.static_columns is None else names_in(arguments.static_columns)
     source = SnanaSource(arguments.files, names, arguments.survey)
+    if names is not None:
+        source.check_columns()
     run_conversion(source, arguments, "data_tools.snana")
 
 

@@ -117,6 +117,8 @@ def _join(parts: list[tuple[Any, int]], kind: pa.DataType) -> pa.Array:
     """Join the parts of a column; a single value stands for all rows of its part."""
     import pyarrow as pa
 
+    if not parts:
+        return pa.array([], kind)
     if isinstance(kind, pa.ListType):
         values = [value for value, _ in parts]
         return pa.ListArray.from_arrays(

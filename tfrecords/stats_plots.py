@@ -109,7 +109,8 @@ def _bands(figure: Figure, names: list[str], stats: list[ClassStats], info: Data
         left += shares
     axis.set_xlabel("share of the observations")
     axis.invert_yaxis()
-    figure.legend(loc="outside upper center", ncols=8, fontsize=8)
+    if info.bands:
+        figure.legend(loc="outside upper center", ncols=8, fontsize=8)
 
 
 def _snr(figure: Figure, names: list[str], stats: list[ClassStats], info: DatasetInfo) -> None:

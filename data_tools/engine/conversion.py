@@ -11,7 +11,7 @@ from data_tools.engine.splits import Partitioning, select
 from data_tools.engine.summary import STRICT, MaxBad, Summary, report
 from data_tools.sources import Source
 from tfrecords import command
-from tfrecords.errors import UsageError
+from tfrecords.errors import DataError, UsageError
 
 _SUBSETS = ("max_objects", "limit_per_class", "flatten")
 
@@ -86,6 +86,10 @@ def run_conversion(source: Source, arguments: argparse.Namespace, tool: str) -> 
     partitioning = partitioning_of(arguments)
     if getattr(arguments, "workers", 1) < 1:
         raise UsageError(f"--workers is at least 1. Received: {arguments.workers}")
+    # Not every source misses the files of a folder that is misspelt.
+    for path in getattr(arguments, "files", ()):
+        if not path.exists():
+            raise DataError(f"{path}: cannot be read: No such file or folder. Received: {str(path)!r}")
     subset = {name: getattr(arguments, name, None) for name in _SUBSETS}
     chosen = None
     if any(value is not None for value in subset.values()):

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 
 from data_tools.engine.distributed import over_scheduler
-from data_tools.engine.piecewise import Converter, Work, codes_of, list_work, parts_folder, prepare_folder
+from data_tools.engine.piecewise import Converter, Work, alone_in, codes_of, list_work, parts_folder, prepare_folder
 from data_tools.engine.processes import in_order
 from data_tools.engine.splits import Partitioning
 from data_tools.engine.summary import MaxBad, Summary, warnings_of
@@ -107,12 +107,13 @@ def convert(
         codes = codes_of(ids, partitions, partition_names(partitioning.folds), used)
         work = list_work(source.pieces(), ids, codes)
         parts = _Parts(source, writer.layout, parts_folder(out), workers, scheduler)
-        summary.resumed = prepare_folder(parts.folder, writer.layout, work, inputs, tool=tool, options=options)
-        with parts, writer:
-            for part in command.progress(parts.of(work), "converting", len(work), quiet):
-                writer.append(part)
-                summary.count_part(part, writer.layout)
-            _finish(summary, writer, out)
+        with alone_in(parts.folder):
+            summary.resumed = prepare_folder(parts.folder, writer.layout, work, inputs, tool=tool, options=options)
+            with parts, writer:
+                for part in command.progress(parts.of(work), "converting", len(work), quiet):
+                    writer.append(part)
+                    summary.count_part(part, writer.layout)
+                _finish(summary, writer, out)
     elif scheduler is not None:
         raise UsageError(f"{tool} reads its files in one go; leave out --scheduler. Received: {scheduler!r}")
     else:

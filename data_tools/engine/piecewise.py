@@ -9,25 +9,26 @@ with those that it has.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from data_tools.formats.folders import files_below
 from data_tools.sources import Outcome, Piece, PiecewiseSource, read_piece
-from tfrecords.errors import DataError
+from tfrecords.errors import DataError, UsageError
 from tfrecords.layout import Layout
 from tfrecords.parts import Part, PartWriter
 
 # Codes of objects beside the numbers of partitions.
 NOT_CHOSEN, DUPLICATE = 255, 254
-_KEY_FILE = "key.json"
+_KEY_FILE, _LOCK_FILE = "key.json", "lock"
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,40 @@ def parts_folder(out: Path) -> Path:
     return out.parent / f".{out.name}.parts"
 
 
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Make the folder of the parts and keep other conversions out of it for as long as this process lives.
+
+    Raises
+    ------
+    UsageError
+        If another conversion works in it.
+    DataError
+        If the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise DataError(f"cannot write {folder}: {error.strerror or error}") from error
+    try:
+        # Some network file systems have no locks.
+        with contextlib.suppress(OSError):
+            _lock(lock, folder)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _lock(file: int, folder: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UsageError(
+            f"another conversion is making this output; wait for its end, or name another --out. Received: {folder}"
+        ) from error
+
+
 def list_work(pieces: Sequence[Piece], ids: Sequence[str], codes: np.ndarray) -> list[Work]:
     """Give every piece what belongs to it. Raises DataError if the pieces do not hold each object once."""
     work, start = [], 0
@@ -139,7 +174,7 @@ def list_work(pieces: Sequence[Piece], ids: Sequence[str], codes: np.ndarray) ->
 
 
 def prepare_folder(folder: Path, layout: Layout, work: Sequence[Work], inputs: Sequence[Path], **made_by: Any) -> int:
-    """Make the folder of the parts, or keep what a killed conversion of the same input left in it.
+    """Empty the folder of the parts, or keep what a killed conversion of the same input left in it.
 
     Its key is of names, sizes and times of the input files, layout, pieces, partitions and `made_by`.
 
@@ -152,7 +187,7 @@ def prepare_folder(folder: Path, layout: Layout, work: Sequence[Work], inputs: S
     for each in work:
         digest.update(f"{each.piece.name} {each.piece.rows} ".encode() + each.codes.tobytes())
     content = [
-        [*map(list, _describe(inputs))],
+        [*map(list, _describe(inputs, folder))],
         [json.loads(layout.info.to_json()), list(layout.shards), layout.seed],
         digest.hexdigest(),
         made_by,
@@ -163,8 +198,9 @@ def prepare_folder(folder: Path, layout: Layout, work: Sequence[Work], inputs: S
         if json.loads(place.read_text()) == key:
             return _clear_unfinished(folder)
     try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        for path in folder.iterdir():
+            if path.name != _LOCK_FILE:
+                path.unlink()
         place.write_text(json.dumps(key))
     except OSError as error:
         raise DataError(f"cannot write {folder}: {error.strerror or error}") from error
@@ -175,14 +211,20 @@ def _clear_unfinished(folder: Path) -> int:
     """Remove what killed processes left behind and count the whole parts."""
     whole = {path.stem for path in folder.glob("*.npz") if path.name.count(".") == 1}
     for path in folder.iterdir():
-        if path.name != _KEY_FILE and (path.name.count(".") > 1 or path.stem not in whole):
+        if path.name not in (_KEY_FILE, _LOCK_FILE) and (path.name.count(".") > 1 or path.stem not in whole):
             path.unlink()
     return len(whole)
 
 
-def _describe(inputs: Sequence[Path]) -> list[tuple[str, int, int]]:
+def _describe(inputs: Sequence[Path], folder: Path) -> list[tuple[str, int, int]]:
+    """Give names, sizes and times of the input's files, less what this conversion itself leaves among them."""
     found = []
+    own = folder.name.removesuffix("parts")
     for path in inputs:
-        files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
-        found += [(str(each), (stat := each.stat()).st_size, stat.st_mtime_ns) for each in files]
+        files = files_below(path) if path.is_dir() else [path]
+        for each in files:
+            if path.is_dir() and any(part.startswith(own) for part in each.relative_to(path).parts):
+                continue
+            stat = each.stat() if each.exists() else each.lstat()
+            found.append((str(each), stat.st_size, stat.st_mtime_ns))
     return found

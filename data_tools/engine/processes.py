@@ -6,8 +6,10 @@ import collections
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
+from multiprocessing import connection
 from typing import Any
 
 from tfrecords.errors import DataError
@@ -55,7 +57,7 @@ def in_order(
     under_way: collections.deque[futures.Future] = collections.deque()
     try:
         for start in starts:
-            under_way.append(pool.submit(_run, start))
+            under_way.append(_submit(pool, start))
             if len(under_way) >= workers * _AHEAD:
                 yield under_way.popleft().result()
         while under_way:
@@ -67,6 +69,15 @@ def in_order(
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _submit(pool: futures.ProcessPoolExecutor, start: Any) -> futures.Future:
+    """Submit a piece; a process that this starts is deaf to interrupts, which the one that waits for it answers."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(_run, start)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def cores() -> int:
@@ -81,9 +92,17 @@ _task: Task | None = None
 def _start(make_task: Callable[..., Task], arguments: tuple) -> None:
     """Prepare a process of the pool."""
     global _task
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # An interrupt reaches all processes of a terminal; the one that waits for the others ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _task = make_task(*arguments)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that waits for it is gone: killed, it cannot say so, and the pool waits forever."""
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def _run(start: Any) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Self, TypeVar
 
 from data_tools.formats.compressed import GZIP_MAGIC, gunzip
+from data_tools.formats.folders import files_below
 from tfrecords.errors import DataError
 
 try:
@@ -243,8 +244,7 @@ def list_units(paths: Sequence[Path]) -> list[Unit]:
 def _files(path: Path) -> Iterable[tuple[Path, str]]:
     if not path.is_dir():
         return [(path, path.name)]
-    found = [each for each in path.rglob("*") if each.is_file()]
-    names = ((each, f"{path.resolve().name}/{each.relative_to(path).as_posix()}") for each in found)
+    names = ((each, f"{path.resolve().name}/{each.relative_to(path).as_posix()}") for each in files_below(path))
     return sorted(
         ((file, name) for file, name in names if not _hidden(name.split("/", 1)[1])), key=lambda pair: pair[1]
     )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data_tools.formats import alert_parquet
+from data_tools.formats.folders import files_below
 from data_tools.readers.elasticc_alerts_survey import (
     ALERT_ZERO_POINT,
     BANDS,
@@ -55,8 +56,9 @@ def find_files(paths: Sequence[Path]) -> list[tuple[Path, str]]:
     found: dict[Path, str] = {}
     for path in map(Path, paths):
         if path.is_dir():
-            for each in sorted(each for each in path.rglob("*") if each.name.lower().endswith(_SUFFIXES)):
-                found.setdefault(each, each.relative_to(path).as_posix())
+            for each in files_below(path):
+                if each.name.lower().endswith(_SUFFIXES):
+                    found.setdefault(each, each.relative_to(path).as_posix())
         else:
             found.setdefault(path, path.name)
     if not found:

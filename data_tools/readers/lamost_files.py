@@ -18,6 +18,7 @@ import numpy as np
 from data_tools.formats.compressed import read_file
 from data_tools.formats.fits_table import BLOCK, data_bytes
 from data_tools.formats.fits_table import read_header as fits_header
+from data_tools.formats.folders import files_below
 from data_tools.formats.untrusted import infinite_in_f4, open_stream
 from tfrecords.errors import DataError
 from tfrecords.schema import Spectrum
@@ -33,8 +34,8 @@ _FIXED_FORMAT = re.compile(r"\d*[EDIJK]$")
 
 def spectrum_files(folder: Path, deep: bool = True) -> Iterator[Path]:
     """Give the FITS files of a folder, those of its folders too (`deep`), sorted by name."""
-    found = folder.rglob("*") if deep else folder.iterdir()
-    yield from sorted(path for path in found if path.name.lower().endswith(SUFFIXES) and path.is_file())
+    found = files_below(folder) if deep else sorted(path for path in folder.iterdir() if path.is_file())
+    yield from (path for path in found if path.name.lower().endswith(SUFFIXES))
 
 
 def looks_like_spectrum(path: Path) -> bool:

@@ -29,6 +29,11 @@ _NO_BAND = 255
 _COLUMN_NAMES = {"DEC": ("DEC", "DECL"), "HOSTGAL_LOGsSFR": ("HOSTGAL_LOGsSFR", "HOSTGAL_sSFR")}
 
 
+def names_of_column(name: str) -> tuple[str, ...]:
+    """Give the names that a column has in files of different age."""
+    return _COLUMN_NAMES.get(name, (name,))
+
+
 class PairReader:
     """The events of one HEAD+PHOT pair.
 
@@ -187,7 +192,7 @@ def flags_of(photflag: np.ndarray, survey: Survey, observed: np.ndarray) -> np.n
 def _static(head: Table, columns: Sequence[StaticColumn]) -> np.ndarray:
     values = np.full((len(head), len(columns)), np.nan, "<f4")
     for number, column in enumerate(columns):
-        for name in _COLUMN_NAMES.get(column.name, (column.name,)):
+        for name in names_of_column(column.name):
             if name in head.columns:
                 values[:, number] = head.numbers(name, "f4")
                 break
@@ -255,4 +260,4 @@ def _text_record(
 
 
 def _value(values: Mapping[str, float], name: str) -> float:
-    return next((values[each] for each in _COLUMN_NAMES.get(name, (name,)) if each in values), np.nan)
+    return next((values[each] for each in names_of_column(name) if each in values), np.nan)

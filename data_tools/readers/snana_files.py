@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from data_tools.formats.fits_table import Table
+from data_tools.formats.folders import files_below
 from tfrecords.errors import DataError
 
 SEPARATOR_MJD = -777.0
@@ -59,7 +60,7 @@ def find_files(paths: Sequence[Path]) -> list[Files]:
     found: dict[Path, Files] = {}
     for path in map(Path, paths):
         if path.is_dir():
-            listed = sorted(each for each in path.rglob("*") if each.is_file())
+            listed = files_below(path)
             base = path
         elif path.suffix.upper() == ".LIST":
             listed, base = _listed(path), path.parent
@@ -98,7 +99,7 @@ def _relative(path: Path, base: Path) -> str:
 
 
 def _listed(path: Path) -> list[Path]:
-    """Give the files that a LIST names, gzipped ones under their own name."""
+    """Give the files that a LIST names, gzipped or not: it often names what they were before."""
     try:
         lines = path.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError as error:
@@ -108,8 +109,9 @@ def _listed(path: Path) -> list[Path]:
         # Names only: a list never leads out of its own folder.
         name = Path(line.split("#")[0].strip()).name
         if name:
-            plain, zipped = path.parent / name, path.parent / f"{name}.gz"
-            files.append(zipped if zipped.is_file() and not plain.is_file() else plain)
+            named = path.parent / name
+            other = path.parent / (name[:-3] if name.lower().endswith(".gz") else f"{name}.gz")
+            files.append(other if other.is_file() and not named.is_file() else named)
     return files
 
 

@@ -78,12 +78,12 @@ class Rows:
             owner = np.array([self.place.get(each, -1) for each in values], np.int64)[codes]
         for text, problem in block.cut:
             self._blame(self.place.get(object_id or key_of(text or ""), -1), f"{where}: {problem}")
-        kept = (owner >= 0) & self._valid(block)
+        limits = self._select(block, mapping.limits.rule) if mapping.limits else np.zeros(block.rows, bool)
+        kept = (owner >= 0) & self._valid(block, limits)
         kept[block.empty] = False
         for row, problem in block.bad.items():
             self._blame(int(owner[row]), f"{where}: {problem}")
             kept[row] = False
-        limits = self._select(block, mapping.limits.rule) if mapping.limits else np.zeros(block.rows, bool)
         if mapping.limits and not mapping.limits.keep:
             kept &= ~limits
         time = block.numbers[mapping.time] + mapping.time_shift
@@ -125,10 +125,12 @@ class Rows:
         if owner >= 0:
             self.problems.setdefault(owner, problem)
 
-    def _valid(self, block: Block) -> np.ndarray:
-        valid = np.ones(block.rows, bool)
-        for column, (least, most) in self.mapping.valid.items():
-            valid &= (block.numbers[column] >= least) & (block.numbers[column] <= most)
+    def _valid(self, block: Block, limits: np.ndarray) -> np.ndarray:
+        mapping, valid = self.mapping, np.ones(block.rows, bool)
+        for column, (least, most) in mapping.valid.items():
+            inside = (block.numbers[column] >= least) & (block.numbers[column] <= most)
+            # Upper limits have no brightness and no error of it.
+            valid &= inside | limits if column in (mapping.brightness, mapping.error) else inside
         return valid
 
     def _select(self, block: Block, rule: Rule) -> np.ndarray:

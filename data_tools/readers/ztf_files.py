@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from data_tools.formats import alert_parquet, avro
 from data_tools.formats.avro_schema import Readers, decode
+from data_tools.formats.folders import files_below
 from data_tools.formats.untrusted import is_tar, read_start, tar_members
 from data_tools.readers.ztf_alert import INDEX_WANTS, WANTS, identify
 from tfrecords.errors import DataError, UsageError
@@ -69,8 +70,8 @@ def find_files(paths: Sequence[Path]) -> list[AlertFile]:
     found: dict[Path, str] = {}
     for path in map(Path, paths):
         if path.is_dir():
-            for each in sorted(each for each in path.rglob("*") if each.name.lower().endswith(_SUFFIXES)):
-                if each.is_file():
+            for each in files_below(path):
+                if each.name.lower().endswith(_SUFFIXES):
                     found.setdefault(each, each.relative_to(path).as_posix())
         else:
             found.setdefault(path, path.name)

@@ -193,6 +193,11 @@ def test_flags_limits_and_validity(toy):
     assert lc.time.tolist() == [49999.5 + each for each in range(5)]
     assert (lc.flux[2], lc.flags[2]) == (0.0, 0)
     np.testing.assert_allclose(lc.flux_err[2], 10 ** (0.4 * 4) / 5, rtol=1e-6)
+    # A limit has no magnitude and no error that could be valid.
+    curves = curves.replace("a,2,g,,,1,21", "a,2,g,,,9,21\na,5,g,,,1,21")
+    rules["valid"] = {"mag": [10, 30], "err": [0, 1], "flag": [0, 2]}
+    lc = _outcomes(toy(curves, objects=None, **rules))["a"].record.lc
+    assert lc.time.tolist() == [49999.5 + each for each in (0, 1, 4, 5)] and lc.flux[3] == 0
 
 
 def test_fluxes_are_brought_to_the_stated_zero_point(toy):

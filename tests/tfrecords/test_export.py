@@ -188,3 +188,13 @@ def test_a_damaged_record_leaves_nothing(directory, tmp_path):
     with pytest.raises(DataError, match=shard.name):
         export.export(directory, tmp_path / "out")
     assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_records_of_spectra_only(tmp_path, settings, suffix):
+    with DatasetWriter(tmp_path / "spectra", **settings) as writer:
+        waves = np.linspace(4000, 5000, 9)
+        writer.write(Record("a", "toy", 3, spectrum=Spectrum(waves, waves, np.ones(9))), "train")
+    rows = export.export(tmp_path / "spectra", tmp_path / "out", suffix)
+    assert rows["objects"] == 1 and rows["light_curves"] == 0 and rows["spectra"] > 0
+    assert list(_frames(tmp_path / "out", suffix)["light_curves"].columns)[:2] == ["object_id", "mjd"]

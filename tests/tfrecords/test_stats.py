@@ -135,8 +135,11 @@ def test_plots(directory, tmp_path, capsys):
     assert "plot: " in capsys.readouterr().out
 
 
-def test_plots_of_records_without_light_curves(tmp_path, settings):
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("bands", [None, []])
+def test_plots_of_records_without_light_curves(tmp_path, settings, bands):
     settings["static_columns"] = []
+    settings["bands"] = settings["bands"] if bands is None else bands
     with DatasetWriter(tmp_path / "one", **settings) as writer:
         writer.write(Record("a", "toy", 3, spectrum=Spectrum([4000], [1], [1])), "train")
     stats.main([str(tmp_path / "one"), "--plots", str(tmp_path / "plots"), "--quiet"])

@@ -317,7 +317,13 @@ def pieces(run, data, source: str | None, quiet: bool, label: str = "predicting"
         yield Piece(examples.ids(), examples, stage, rows, directory.info, streamed=False)
         return
     names = list(spec.raw_static)
-    opened = open_source(paths, source, static_columns=names)
+    try:
+        opened = open_source(paths, source, static_columns=names)
+    except UsageError:
+        # Another survey has other columns: which survey it is says more than which column it lacks.
+        if names:
+            check_compatible(spec, open_source(paths, source), where)
+        raise
     if column is not None and column not in (*opened.targets, *names):
         opened = open_source(paths, source, static_columns=[*names, column])
     check_compatible(spec, opened, where)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
 from data_tools import features, gp_grid
 from tests.cases.variants import Example
 from tests.conftest import ROOT
-from tfrecords.errors import UsageError
+from tfrecords.errors import DataError, UsageError
 from zoo.training.loop import fit
+from zoo.training.prediction import pieces
 
 FILES = sorted((ROOT / "tests" / "fixtures" / "plasticc_tiny").glob("*.csv.gz"))
 
@@ -66,3 +68,11 @@ def test_features_of_another_making_cannot_be_made_here(records):
     run = fit("atat", quiet=True, data=str(records), runs=str(records.parent / "runs"), batch_size=8, **options)
     with pytest.raises(UsageError, match="another making.*Received: features 1"):
         run.predict(FILES)
+
+
+def test_files_of_another_survey_are_named_as_such():
+    # Their static columns differ as well, which says less.
+    spec = SimpleNamespace(raw_static=("VPEC",), survey="elasticc", bands=(), zero_point=27.5, feature_group="")
+    run = SimpleNamespace(bundle=SimpleNamespace(spec=spec))
+    with pytest.raises(DataError, match="the survey is not the one .* Valid: elasticc. Received: plasticc"):
+        next(pieces(run, FILES, None, quiet=True))
