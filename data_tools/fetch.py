@@ -146,8 +146,16 @@ def fetch(entry: DataSet, folder: Path, extract: bool, retries: int, timeout: fl
     -------
     list of str
         What failed.
+
+    Raises
+    ------
+    DataError
+        If the folder cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"--out {folder}: no folder can be made there: {error.strerror or error}") from error
     failed = []
     for file in entry.files:
         try:

@@ -208,7 +208,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments of the command."""
     parser = parser_of(
         "snana",
-        "Convert SNANA files to records: HEAD+PHOT FITS pairs, plain or gzipped, and text files. "
+        "Convert SNANA files to records: HEAD+PHOT FITS pairs and text files, plain or gzipped. "
         "'python -m data_tools.snana synth --help': make such files.",
         "PATH",
         "folders, .LIST files, HEAD files or text files, of one survey",

@@ -14,6 +14,7 @@ import numpy as np
 
 from data_tools.formats.fits_table import Table
 from data_tools.formats.folders import files_below
+from data_tools.formats.untrusted import read_start
 from tfrecords.errors import DataError
 
 SEPARATOR_MJD = -777.0
@@ -83,15 +84,20 @@ def find_files(paths: Sequence[Path]) -> list[Files]:
         for each in listed:
             if _PHOT.match(each.name) and each not in used:
                 found[each] = Files(_relative(each, base), problem="there is no HEAD file beside it")
-            elif each.suffix.lower() in _TEXT and is_text(each):
+            elif _suffix(each) in _TEXT and is_text(each):
                 found[each] = Files(_relative(each, base), text=each)
         # A damaged text file is no longer one by its words, but by its neighbours.
-        kinds = {(each.text.parent, each.text.suffix) for each in found.values() if each.text is not None}
+        kinds = {(each.text.parent, _suffix(each.text)) for each in found.values() if each.text is not None}
         for each in listed:
-            if each not in found and (each.parent, each.suffix) in kinds:
+            if each not in found and (each.parent, _suffix(each)) in kinds:
                 problem = "no SNANA text, which has SNID and VARLIST, among such files"
                 found[each] = Files(_relative(each, base), problem=problem)
     return sorted(found.values(), key=lambda files: files.name)
+
+
+def _suffix(path: Path) -> str:
+    """Give the suffix that a file has when it is not gzipped, in lower case."""
+    return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
 def _relative(path: Path, base: Path) -> str:
@@ -133,10 +139,9 @@ def _partner(path: Path) -> Path | None:
 
 
 def is_text(path: Path) -> bool:
-    """Say whether a file looks like an SNANA text file; never raises."""
+    """Say whether a file looks like an SNANA text file, gzipped or not; never raises."""
     try:
-        with open(path, "rb") as file:
-            start = file.read(_TEXT_START)
+        start, _ = read_start(path, _TEXT_START)
     except OSError:
         return False
     return b"SNID:" in start and (b"VARLIST:" in start or b"NOBS:" in start)

@@ -24,7 +24,7 @@ from data_tools.synthetic.snana_synth_files import MakePair, write_texts
 from data_tools.synthetic.snana_synth_models import MODELS
 from data_tools.synthetic.snana_synth_traps import CHOICES, MIXED, MOST_OBJECTS, Traps
 from tfrecords import command
-from tfrecords.errors import UsageError
+from tfrecords.errors import DataError, UsageError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,7 @@ def synthesise(
     UsageError
         If an argument cannot be, or `out` holds something.
     DataError
-        If a process dies. Nothing stays at `out`.
+        If a process dies or the disk fails. Nothing stays at `out`.
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -110,15 +110,16 @@ def synthesise(
     making = out.resolve().with_name(f".{out.resolve().name}.making-{os.getpid()}")
     starts = [place * files_per_class + number for place in chosen for number in range(files_per_class)]
     arguments = (os.fspath(making), objects_per_class, files_per_class, seed, traps or Traps())
-    making.mkdir(parents=True)
     try:
+        making.mkdir(parents=True)
         write_texts(making, chosen, objects_per_class, files_per_class, seed)
         pairs = in_order(MakePair, arguments, starts, workers, f"{out}: a process that makes a pair of files")
         sizes = list(command.progress(pairs, "making files", len(starts), quiet))
         os.replace(making, out)
-    except BaseException:
+    except OSError as error:
+        raise DataError(f"cannot write {out}: {error.strerror or error}; nothing of it was kept") from error
+    finally:
         shutil.rmtree(making, ignore_errors=True)
-        raise
     return Summary(len(chosen), len(starts), *map(sum, zip(*sizes, strict=True)))
 
 

@@ -193,6 +193,8 @@ def test_the_command(server, tmp_path, capsys):
     captured = capsys.readouterr()
     assert "2 files, 3 bytes unpacked" in captured.out and "licence: not stated; cite: nobody" in captured.out
     assert "404" in captured.err and sorted(each.name for each in out.iterdir()) == ["toy", "toy.tar.bz2"]
+    with pytest.raises(DataError, match="no folder can be made there: Not a directory"):
+        fetch.main(["toy", "--out", str(catalogue / "out"), *common])
     assert fetch.main(["closed", *common]) == 1
     assert "Ask for it." in capsys.readouterr().out
     assert fetch.main(["--list", "toy", *common]) == 0

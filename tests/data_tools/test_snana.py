@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 
 import numpy as np
@@ -191,3 +192,11 @@ def test_public_pairs(shared, folder, objects, rows, survey):
     outcomes = list(source.objects())
     assert len(outcomes) == objects
     assert sum(len(outcome.record.lc) for outcome in outcomes) == rows
+
+
+def test_text_files_may_be_gzipped(tmp_path):
+    with gzip.open(tmp_path / "a.DAT.gz", "wt") as file:
+        file.write(TEXT)
+    (tmp_path / "b.DAT.gz").write_bytes(b"\x1f\x8b cut")
+    damaged, whole = SnanaSource([tmp_path]).objects()
+    assert whole.record.object_id == "744" and damaged.quarantined and damaged.object_id == "b.DAT.gz"

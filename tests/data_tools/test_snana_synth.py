@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import gzip
 import importlib.resources
 
@@ -21,7 +22,7 @@ from data_tools.synthetic.snana_synth_survey import Events, Visits, set_trigger
 from data_tools.synthetic.snana_synth_transients import WAVELENGTHS, Transient
 from data_tools.synthetic.snana_synth_traps import CHOICES, mix
 from data_tools.synthetic.snana_synth_variables import binary_lens
-from tfrecords.errors import UsageError
+from tfrecords.errors import DataError, UsageError
 
 BANDS = "ugrizY"
 QUANTILES = " ".join(f"?_ZPHOT_Q{each:03d}" for each in range(0, 101, 10))
@@ -318,9 +319,16 @@ def test_nothing_is_replaced_and_nothing_is_left_behind(tmp_path, monkeypatch):
     monkeypatch.setattr("data_tools.synthetic.snana_synth.in_order", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         synthesise(tmp_path / "new", 2)
+    monkeypatch.setattr("data_tools.synthetic.snana_synth.in_order", _full_disk)
+    with pytest.raises(DataError, match=r"cannot write .*new: No space left on device"):
+        synthesise(tmp_path / "new", 2)
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
     with pytest.raises(UsageError, match="band_pad"):
         Traps(band_pad="zero")
+
+
+def _full_disk(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_the_command_takes_flags_and_says_what_was_made(tmp_path, capsys):
