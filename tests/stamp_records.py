@@ -10,7 +10,7 @@ from tfrecords.info import Band, NativeClass, StaticColumn
 from tfrecords.schema import LightCurve, Record, Stamps
 from tfrecords.writer import DatasetWriter
 
-SIDE, OBJECTS, MOST = 15, 42, 6
+SIDE, OBJECTS, MOST = 27, 42, 6
 CHANNELS = ("science", "template", "difference")
 CLASSES = ("AGN", "SN", "VS", "asteroid", "bogus")
 COLUMNS = ("sgscore1", "fwhm", "magpsf", "isdiffpos", "ndethist", "chinr", "ra")

@@ -21,7 +21,7 @@ def make_bench(records):
     return make
 
 
-@pytest.fixture(params=variants.examples(), ids=str)
+@pytest.fixture(params=variants.costly(variants.richest()), ids=str)
 def bench(request, make_bench) -> Workbench:
     """The workbench of one model and variant."""
     return make_bench(request.param)

@@ -23,10 +23,17 @@ def _compare(records, examples) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+# Of the networks on stamps one for all: the others differ in what does not meet the replicas.
+KINDS = [
+    item for item in variants.one_a_kind()
+    if item.entry.view not in ("stamp", "stamp_sequence") or item.entry.task == "classify"
+]  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def results(records):
     """Differences of one model of every kind, in its richest variant."""
-    return _compare(records, variants.one_a_kind())
+    return _compare(records, KINDS)
 
 
 def _check(found):
@@ -36,19 +43,19 @@ def _check(found):
     assert np.allclose(found["losses_2"], found["losses_1"], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("example", variants.one_a_kind(), ids=str)
+@pytest.mark.parametrize("example", KINDS, ids=str)
 def test_two_replicas_learn_as_one(results, example):
     _check(results[str(example)])
 
 
 @pytest.mark.slow
 def test_two_replicas_learn_as_one_in_every_model_and_variant(records):
-    rest = [item for item in variants.examples() if item not in variants.one_a_kind()]
+    rest = [item for item in variants.examples() if item not in KINDS]
     for found in _compare(records, rest).values():
         _check(found)
 
 
-@pytest.mark.parametrize("example", variants.one_a_kind(), ids=str)
+@pytest.mark.parametrize("example", KINDS, ids=str)
 def test_a_bad_step_of_one_replica_stops_both(results, example):
     found = results[str(example)]
     assert found["bad_steps"] == 1

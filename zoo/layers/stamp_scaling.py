@@ -8,6 +8,7 @@ from keras import ops
 from tfrecords.errors import UsageError
 
 NORMALIZE = ("per_image", "sky", "none")
+_LARGEST = 1e12
 SNR = "snr"
 """Channel that is computed: the difference over its robust standard deviation."""
 
@@ -107,13 +108,14 @@ class StampScaling(keras.layers.Layer):
         images : tensor (..., crop, crop, channel), float32
             Finite.
         valid : tensor of the same shape, bool
-            Pixels that were finite.
+            Pixels that were finite and below 1e12.
         """
         crop, normalize, channels, names = self.settings.values()
         stamps = ops.cast(stamps, "float32")
         lead, size = ops.shape(stamps)[:-3], stamps.shape[-2]
         stamps = ops.reshape(stamps, (-1, size, size, len(names)))
-        known = ops.isfinite(stamps)
+        # What is so large is no measurement, and its differences and squares would overflow.
+        known = ops.logical_and(ops.isfinite(stamps), ops.abs(stamps) < _LARGEST)
         stamps = ops.where(known, stamps, 0.0)
         planes, seen = [], []
         for name in channels:

@@ -109,7 +109,7 @@ def test_an_object_without_stamps_has_none():
 def test_stamps_of_another_shape_name_the_object():
     small = make_record(2)
     small.stamps = dataclasses.replace(small.stamps, images=small.stamps.images[:, 1:])
-    with pytest.raises(tf.errors.InvalidArgumentError, match="(?s)15x15x3 with 7 columns.*ZTF02"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="(?s)27x27x3 with 7 columns.*ZTF02"):
         _alerts([RECORDS[0], small])
     with pytest.raises(tf.errors.InvalidArgumentError, match="with 6 columns"):
         stamps.parse(tf.constant([encode(RECORDS[0])]), SHAPE, 6)
