@@ -93,7 +93,10 @@ def _kept_fast(examples):
     return [item if item in variants.one_a_kind() else pytest.param(item, marks=pytest.mark.slow) for item in examples]
 
 
-@pytest.mark.parametrize("example", _kept_fast(variants.richest()), ids=str)
+# The widths of alexnet are a list.
+@pytest.mark.parametrize(
+    "example", _kept_fast([item for item in variants.richest() if item.model != "alexnet"]), ids=str
+)
 def test_weights_of_another_width_are_refused(example, make_bench, tmp_path):
     bench = make_bench(example)
     bundles.save(tmp_path / "bundle", bench.bundle, bench.network)

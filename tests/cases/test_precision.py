@@ -35,7 +35,8 @@ def test_bfloat16_is_near_float32_and_keeps_the_days(bench, half):
     assert all(value.dtype == "float32" for value in ours.values())
     spread = max(np.ptp(value) for value in theirs.values())
     assert_equal(ours, theirs, 0.1 * spread)
-    assert any((value != theirs[name]).any() for name, value in ours.items()), "nothing ran in bfloat16"
+    if str(bench.example) not in variants.IN_FLOAT32:
+        assert any((value != theirs[name]).any() for name, value in ours.items()), "nothing ran in bfloat16"
     _days_count(bench, inputs, half)
 
 
@@ -47,8 +48,8 @@ def _days_count(bench, inputs, network):
     moved = [inputs | {name: np.where(inputs[name] != 0, day, 0).astype("float32")} for day in (1228.5, 1235.5)]
     before, after = (bench.outputs(item, network) for item in moved)
     same = [bench.outputs(item) for item in moved]
-    if all((value == same[1][key]).all() for key, value in same[0].items()):
-        # Steps stand for the time: in float32 the days do not count either.
+    if all(np.allclose(value, same[1][key], rtol=0, atol=1e-5) for key, value in same[0].items()):
+        # Only differences of times enter, or steps stand for them: in float32 the days do not count either.
         return
     different = {key: (value[3:] != after[key][3:]).any() for key, value in before.items() if key != "tab"}
     assert all(different.values()), different

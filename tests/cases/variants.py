@@ -144,7 +144,7 @@ EXAMPLES = {
     "latent_rnn": {"lstm": {}, "rnn": {"cell": "rnn"}},
     "stamp_rcnn": {
         "three_channels": {"channels": ["science", "template", "difference"], "window": 1},
-        "windows": {"window": 2, "time_column": "days"},
+        "windows": {"window": 2, "time_column": "ndethist"},
     },
 }  # fmt: skip
 """By family, or by model: name of a variant, and its hyperparameters beside the cut sizes. The first is the richest."""
@@ -154,6 +154,9 @@ ORDERED: set[str] = set()
 
 WITHOUT_REPRESENTATION: set[str] = set()
 """Models that are no encoders: their networks have no `represent`."""
+
+IN_FLOAT32 = {"temporal_stamp_classifier-columns"}
+"""Examples of which no part computes in bfloat16: without images only small recurrent layers are left."""
 
 NO_GRADIENT = ("attention/key_bias",)
 """Ends of paths of variables that no output depends on: the softmax cancels the key bias."""
