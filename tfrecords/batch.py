@@ -146,6 +146,42 @@ def parse_stamps(serialized: tf.Tensor, shape: Sequence[int], columns: int) -> d
     }
 
 
+def parse_spectra(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Decode the spectra of a batch of records, one after another.
+
+    Parameters
+    ----------
+    serialized : tf.Tensor
+        string [N], one record each.
+
+    Returns
+    -------
+    dict of str to tf.Tensor
+        ``length`` int64 [N], pixels of each, 0 without a spectrum; ``wavelength`` (angstrom), ``flux``, ``ivar``
+        f4 [P], P = sum of ``length``.
+
+    Raises
+    ------
+    tf.errors.InvalidArgumentError
+        If the arrays of a record differ in size; the message names the first such objects.
+    """
+    import tensorflow as tf
+
+    keys = ("wavelength", "flux", "ivar")
+    features = {f"spectrum/{key}": tf.io.FixedLenFeature([], tf.string, default_value=b"") for key in keys}
+    features["object_id"] = tf.io.FixedLenFeature([], tf.string)
+    parsed = tf.io.parse_example(serialized, features)
+    sizes = [tf.strings.length(parsed[f"spectrum/{key}"]) for key in keys]
+    good = (sizes[0] == sizes[1]) & (sizes[0] == sizes[2]) & (sizes[0] % 4 == 0)
+    said = "wavelength, flux and ivar of a spectrum have one size. Received others of"
+    bad = tf.boolean_mask(parsed["object_id"], ~good)
+    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(good), [said, bad], summarize=3)]):
+        found = {
+            key: tf.io.decode_raw(tf.strings.reduce_join(parsed[f"spectrum/{key}"]), tf.float32) for key in keys
+        }
+    return found | {"length": tf.cast(sizes[0], tf.int64) // 4}
+
+
 def height_width_channels(shape: Sequence[int]) -> str:
     """Word a shape of stamps, for instance ``63x63x3``."""
     return "x".join(map(str, shape))

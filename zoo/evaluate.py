@@ -14,7 +14,7 @@ EPILOG = """examples:
   python -m zoo.evaluate runs/atat/NAME --redraw             draw again from the stored predictions
   python -m zoo.evaluate runs/atat/NAME --curves -20:200:2   mean class scores against the day
   python -m zoo.evaluate runs/atat/NAME --fractions 0.1:1:0.1
-  python -m zoo.evaluate runs/atat/NAME --branches           static columns alone, light curve alone, both
+  python -m zoo.evaluate runs/atat/NAME --branches           every part of the input alone, and all of them
   python -m zoo.evaluate runs/atat/NAME --taxonomy plasticc  at every level of a tree too, with animations over days
 exit code 0: done; 1: failed on the way; 2: wrong usage
 """
@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
         "--fractions", metavar="LIST", help="shares of each light curve to score at too, report/fractions"
     )
     parser.add_argument(
-        "--branches", action="store_true", help="score with light curve and static columns, and with each alone, too: "
+        "--branches", action="store_true", help="score without parts of the input (light curve, spectrum, static columns) too: "
         "before the reference time and after it, or on --days; report/branches"
     )  # fmt: skip
     parser.add_argument("--out", metavar="DIR", help="where the comparison, or a report on --data, is written")

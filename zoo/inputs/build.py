@@ -60,15 +60,26 @@ def packed_by_band(curves: LightCurves, bands: int) -> dict:
     }
 
 
-def build(view: str, curves: LightCurves, bands: int, config) -> dict:
-    """Give the light-curve tensors of a view by name, see ``zoo.views.VIEWS``."""
+def photometry(curves: LightCurves, scale) -> dict:
+    """Give the view ``photometry`` of what `zoo.inputs.photometry.prepare` gave."""
+    rows = {name: values for name, values in packed(curves).items() if name != "detected"}
+    return rows | {"curve_scale": tf.ensure_shape(scale, [None, 2])}
+
+
+def build(view: str, curves: LightCurves, bands: int, config, scale=None) -> dict:
+    """Give the light-curve tensors of a view by name, see ``zoo.views.VIEWS``.
+
+    ``scale`` (object, 2) is that of the view ``photometry``; 0 without.
+    """
     if view == "packed":
         return packed(curves)
     if view == "packed_by_band":
         return packed_by_band(curves, bands)
+    if view == "photometry":
+        return photometry(curves, tf.zeros([curves.count, 2]) if scale is None else scale)
     if view == "grid":
         return grid.build(curves, bands, config)
-    raise ValueError(f"Unknown view. Valid: packed, packed_by_band, grid. Received: {view!r}")
+    raise ValueError(f"Unknown view. Valid: packed, packed_by_band, grid, photometry. Received: {view!r}")
 
 
 def static_values(static, rules: dict[int, list[float]]):

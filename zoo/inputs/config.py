@@ -93,6 +93,26 @@ class InputConfig:
         In training only, turn all stamps of an object the same random way: by 0, 90, 180 or 270 degrees
         (``rotations``), by one of these or a horizontal or vertical flip (``sixfold``), by one of the eight rotations
         and mirror images (``dihedral``).
+    fold_period : str, optional
+        View ``photometry``: static column with the period in days, which the model itself need not take; its time is
+        the phase, and rows are sorted by it. Times stay where the period is missing or not positive.
+    fold_zero : {"maximum", "first", "epoch"}
+        Phase 0: the maximum of the sine wave of that period that the fluxes follow, the first observation, or Julian
+        date 0.
+    window_rows : int
+        View ``photometry``: of an object with more rows show so many in succession, drawn in training and the middle
+        ones elsewhere.
+    spectrum_start, spectrum_step : float
+        Spectra: first wavelength of the grid and its step, in angstrom.
+    spectrum_points : int
+        Wavelengths of the grid.
+    spectrum_spread : {"mad", "std"}
+        What the flux is divided by: the median absolute deviation of the points that are not 0, or the standard
+        deviation.
+    spectrum_error : {"ivar", "sigma"}
+        The errors beside it: the inverse variance as it is, as AstroM3 takes it, or the standard deviation.
+    spectrum_error_scaled : bool
+        Divide these by the same number.
     """
 
     window_before: float | None = None
@@ -126,17 +146,31 @@ class InputConfig:
     max_alerts: int | None = None
     alert_gap: float = 0.0
     stamp_augment: Literal["none", "rotations", "sixfold", "dihedral"] = "none"
+    fold_period: str | None = None
+    fold_zero: Literal["maximum", "first", "epoch"] = "maximum"
+    window_rows: int = 200
+    spectrum_start: float = 3850.0
+    spectrum_step: float = 2.0
+    spectrum_points: int = 2575
+    spectrum_spread: Literal["mad", "std"] = "mad"
+    spectrum_error: Literal["ivar", "sigma"] = "ivar"
+    spectrum_error_scaled: bool = True
 
     def __post_init__(self):
         if self.window_before is not None and not self.window_before >= 0:
             raise UsageError(f"window_before must be >= 0 days. Received: {self.window_before}")
         if self.max_per_band is not None and self.max_per_band < 2:
             raise UsageError(f"max_per_band must be at least 2. Received: {self.max_per_band}")
-        for key in ("max_rows", "max_alerts"):
+        for key in ("max_rows", "max_alerts", "window_rows", "spectrum_points"):
             if getattr(self, key) is not None and getattr(self, key) < 1:
                 raise UsageError(f"{key} must be at least 1. Received: {getattr(self, key)}")
         if not 0 <= self.alert_gap < math.inf:
             raise UsageError(f"alert_gap must be >= 0 hours. Received: {self.alert_gap}")
+        if not (self.spectrum_start > 0 and self.spectrum_step > 0):
+            raise UsageError(
+                "spectrum_start and spectrum_step must be positive. "
+                f"Received: {self.spectrum_start}, {self.spectrum_step}"
+            )
         if not self.grid_step > 0:
             raise UsageError(f"grid_step must be positive. Received: {self.grid_step}")
         if self.grid_steps < 1:

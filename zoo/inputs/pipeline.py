@@ -116,8 +116,8 @@ def training(examples, stage, batch_size: int, *, sampling: str, seed: int, chun
         curves, static = stage.parse(chunk["records"])
         key = chunk["key"] if augmentation else None
         twin = stage.parse_twin(chunk["records"])
-        alerts = stage.parse_stamps(chunk["records"])
-        prepared = stage.prepare(curves, static, chunk["features"], key=key, twin=twin, alerts=alerts)
+        more = stage.parse_parts(chunk["records"])
+        prepared = stage.prepare(curves, static, chunk["features"], key=key, twin=twin, **more)
         order = tf.argsort(stage.lengths(prepared), stable=True)
         order = tf.reshape(tf.cast(order, tf.int64), [chunk_batches, batch_size])
         luck = tf.random.stateless_uniform([chunk_batches], chunk["key"] + SHUFFLE)
@@ -206,7 +206,7 @@ def at_cuts(examples, stage, batch_size: int, cuts: Sequence[Cut], *, chunk_batc
         twin = stage.parse_twin(chunk["records"])
         prepared = stage.prepare(
             curves, static, chunk["features"], days=chunk["day"], twin=twin, fraction=chunk["share"],
-            alerts=stage.parse_stamps(chunk["records"]),
+            **stage.parse_parts(chunk["records"]),
         )  # fmt: skip
         observations = stage.lengths(prepared)
         order = tf.cast(tf.argsort(observations, stable=True), tf.int64)

@@ -78,6 +78,10 @@ class DataSpec:
         Columns of an alert that the model takes, in order.
     record_alert_columns : tuple of str
         All columns of an alert in the training records, in order.
+    period : Column, optional
+        Static column with the period on which light curves are folded.
+    spectrum_size : int
+        Points of the grid of spectra; 0 for a model that reads none.
     """
 
     survey: str
@@ -103,6 +107,8 @@ class DataSpec:
     stamp_size: int = 0
     alert_columns: tuple[Column, ...] = ()
     record_alert_columns: tuple[str, ...] = ()
+    period: Column | None = None
+    spectrum_size: int = 0
 
     @property
     def tree(self) -> trees.Taxonomy | None:
@@ -138,10 +144,10 @@ class DataSpec:
 
     @property
     def raw_static(self) -> tuple[str, ...]:
-        """Static columns that data must have: those that the model takes as they are, then position and dust."""
+        """Static columns that data must have: what the model takes as they are, then position, dust and period."""
         taken = [column.name for column in self.static if not column.derived]
-        dust = [self.dust.name] if self.dust else []
-        return tuple(dict.fromkeys([*taken, *self.position, *dust]))
+        others = [column.name for column in (self.dust, self.period) if column]
+        return tuple(dict.fromkeys([*taken, *self.position, *others]))
 
     @property
     def derived_static(self) -> tuple[str, ...]:
@@ -158,7 +164,7 @@ class DataSpec:
         static = tuple(column.name for column in self.static)
         alert = tuple(column.name for column in self.alert_columns)
         return ModelInfo(self.classes, self.bands, static, self.features, self.feature_days, self.nodes,
-                         self.channels, self.stamp_size, alert)  # fmt: skip
+                         self.channels, self.stamp_size, alert, self.spectrum_size)  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
@@ -174,7 +180,8 @@ class DataSpec:
 
         for key in ("static", "alert_columns"):
             values[key] = tuple(map(column, values.get(key, ())))
-        values["dust"] = column(values["dust"]) if values.get("dust") else None
+        for key in ("dust", "period"):
+            values[key] = column(values[key]) if values.get(key) else None
         for key in ("bands", "record_static", "classes", "features", "feature_days", "nodes", "parents", "position",
                     "extinction", "channels", "record_alert_columns"):  # fmt: skip
             values[key] = tuple(values.get(key, ()))
@@ -206,6 +213,10 @@ def describe(directory: RecordDirectory, parts, inputs: InputConfig, selection: 
         spec = dataclasses.replace(spec, **alert_columns.describe(directory, inputs.alert_columns))
     if inputs.deredden is not None:
         spec = dataclasses.replace(spec, **_dust(directory, parts, inputs.deredden))
+    if inputs.fold_period is not None:
+        spec = dataclasses.replace(spec, period=_column(directory, parts, "--fold-period", inputs.fold_period))
+    if "spectrum" in parts:
+        spec = dataclasses.replace(spec, spectrum_size=inputs.spectrum_points)
     if taxonomy:
         spec = spec.under(trees.load(taxonomy))
     if "features" not in parts:
@@ -255,20 +266,24 @@ def _dust(directory: RecordDirectory, parts, name: str) -> dict[str, Any]:
     """Give `DataSpec.dust` and `DataSpec.extinction`."""
     from zoo.inputs import extinction
 
+    wavelengths = [band.wavelength_angstrom for band in directory.info.bands]
+    return {
+        "dust": _column(directory, parts, "--deredden", name),
+        "extinction": extinction.coefficients(wavelengths),
+    }
+
+
+def _column(directory: RecordDirectory, parts, flag: str, name: str) -> Column:
+    """Give the static column that an option of light curves names."""
     table = {column.name: column for column in directory.info.static_columns}
     if name not in table:
         raise UsageError(
-            f"--deredden: {directory.path} has no such static column with E(B-V). "
+            f"{flag}: {directory.path} has no such static column. "
             f"Valid: {', '.join(table) or 'none'}. Received: {name!r}"
         )
     if "light_curve" not in parts:
-        raise UsageError(f"--deredden goes with a model that reads light curves. Received: {', '.join(parts)}")
-    column = table[name]
-    wavelengths = [band.wavelength_angstrom for band in directory.info.bands]
-    return {
-        "dust": Column(name, tuple(column.missing), column.caution),
-        "extinction": extinction.coefficients(wavelengths),
-    }
+        raise UsageError(f"{flag} goes with a model that reads light curves. Received: {', '.join(parts)}")
+    return Column(name, tuple(table[name].missing), table[name].caution)
 
 
 def _derived_columns(directory: RecordDirectory, table, inputs: InputConfig) -> tuple[Column, ...]:
@@ -352,6 +367,8 @@ def build_stage(spec: DataSpec, view: str, parts, config: InputConfig, static_na
         dust=have.index(spec.dust.name) if spec.dust else None,
         dust_missing=spec.dust.missing if spec.dust else (),
         extinction=spec.extinction,
+        period=have.index(spec.period.name) if spec.period else None,
+        period_missing=spec.period.missing if spec.period else (),
         **_stamps(spec, list(spec.record_alert_columns if alert_names is None else alert_names)),
     )
 

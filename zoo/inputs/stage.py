@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords import batch as record_batch
-from zoo.inputs import augment, build, sky, stamps, transforms
+from zoo.inputs import augment, build, photometry, sky, spectra, stamps, transforms
 from zoo.inputs.config import InputConfig
 
 
@@ -36,6 +36,10 @@ class Prepared(NamedTuple):
         The same rows with the noiseless flux, where a model asks for it and the records were at hand.
     alerts : Alerts or None
         Stamps, where a model reads them and the records were at hand.
+    pixels : Spectra or None
+        Spectra, where a model reads them.
+    curve_scale : tensor (object, 2), float32, or None
+        Of the view ``photometry``, see `zoo.inputs.photometry.scaled`.
     """
 
     curves: transforms.LightCurves
@@ -47,6 +51,8 @@ class Prepared(NamedTuple):
     fraction: tf.Tensor
     twin: transforms.LightCurves | None = None
     alerts: stamps.Alerts | None = None
+    pixels: spectra.Spectra | None = None
+    curve_scale: tf.Tensor | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,8 +96,13 @@ class Stage:
         Columns of an alert in a record.
     alert_columns : tuple of int
         Which of them the model takes, in order.
-    hidden : {"", "light_curve", "static"}
-        Part that is withheld from the model: no rows and no computed features, or all static columns missing.
+    period : int, optional
+        Which static column of a record holds the period on which light curves are folded.
+    period_missing : tuple of float
+        Sentinels of that column.
+    hidden : tuple of {"light_curve", "static", "spectrum"}
+        Parts that are withheld from the model: no rows or alerts and no computed features, all static columns
+        missing, no spectrum.
     """
 
     view: str
@@ -112,7 +123,9 @@ class Stage:
     stamp_shape: tuple[int, ...] = ()
     alert_size: int = 0
     alert_columns: tuple[int, ...] = ()
-    hidden: str = ""
+    period: int | None = None
+    period_missing: tuple[float, ...] = ()
+    hidden: tuple[str, ...] = ()
 
     def parse(self, serialized):
         """Decode records (object,) into light curves and their static columns (object, static_size)."""
@@ -137,6 +150,11 @@ class Stage:
             return None
         return stamps.parse(serialized, self.stamp_shape, self.alert_size)
 
+    def parse_parts(self, serialized) -> dict:
+        """Decode what a model reads of records beside light curves and tables, as `prepare` takes it."""
+        pixels = spectra.parse(serialized) if "spectrum" in self.parts else None
+        return {"alerts": self.parse_stamps(serialized), "pixels": pixels}
+
     def lengths(self, prepared: Prepared):
         """Give how many observations (object,), int64, the model sees: rows of light curves, or alerts."""
         if "stamps" in self.parts and prepared.alerts is not None:
@@ -144,7 +162,7 @@ class Stage:
         return transforms.lengths(prepared.curves)
 
     def prepare(self, curves, static, features, days=None, key=None, twin=None, fraction=None,
-                alerts=None) -> Prepared:  # fmt: skip
+                alerts=None, pixels=None) -> Prepared:  # fmt: skip
         """Transform a batch.
 
         Parameters
@@ -164,18 +182,23 @@ class Stage:
             Keep the first max(1, ⌊fraction · n⌋) of an object's n rows; all at 1, and then ``days`` count.
         alerts : Alerts, optional
             What `parse_stamps` gave. Their days count from the object's first alert.
+        pixels : Spectra, optional
+            They are the same on every day.
         """
         config = self.config
-        if self.hidden == "light_curve":
+        if "light_curve" in self.hidden:
             curves = transforms.keep(curves, tf.zeros_like(curves.row, tf.bool))
             features, twin = tf.fill(tf.shape(features), float("nan")), None
         share = None
         if alerts is not None:
             alerts, share = stamps.select(alerts, self.view, config, days, fraction, key)
-            alerts = stamps.hide(alerts) if self.hidden == "light_curve" else alerts
+            alerts = stamps.hide(alerts) if "light_curve" in self.hidden else alerts
+        if pixels is not None and "spectrum" in self.hidden:
+            pixels = spectra.hide(pixels)
         position = [static[:, place] for place in self.position]
+        period = self._known(static, self.period, self.period_missing)
         if self.dust is not None:
-            dust = build.static_values(static, {self.dust: list(self.dust_missing)})[:, self.dust]
+            dust = self._known(static, self.dust, self.dust_missing)
             curves = transforms.deredden(curves, dust, self.extinction)
             twin = None if twin is None else transforms.deredden(twin, dust, self.extinction)
         # No transform looks at the flux: both keep the same rows.
@@ -188,7 +211,7 @@ class Stage:
         if self.derived_static:
             derived = sky.derive(self.derived_static, *position)
             static = tf.concat([static, tf.cast(derived, tf.float32)], axis=1)
-        if self.hidden == "static":
+        if "static" in self.hidden:
             static = tf.fill(tf.shape(static), float("nan"))
         stretch = tf.ones_like(origin)
         if self.redshift is not None:
@@ -197,7 +220,19 @@ class Stage:
             twin = None if twin is None else twin._replace(time=curves.time)
         features, feature_set = self._features_at(features, days, curves.count)
         seen = seen if share is None else share
-        return Prepared(curves, static, features, feature_set, reference - origin, stretch, seen, twin, alerts)
+        scale = None
+        if self.view == "photometry":
+            # Of the observer's time: a period is observed.
+            curves = curves._replace(time=curves.time * tf.gather(stretch, curves.row) + tf.gather(origin, curves.row))
+            curves, scale = photometry.prepare(curves, config, period, key)
+        return Prepared(
+            curves, static, features, feature_set, reference - origin, stretch, seen, twin, alerts, pixels, scale
+        )
+
+    @staticmethod
+    def _known(static, column, missing):
+        """Give a static column (object,) with its sentinels as NaN, if there is one."""
+        return None if column is None else build.static_values(static, {column: list(missing)})[:, column]
 
     def _transformed(self, curves, days, key, fraction):
         config = self.config
@@ -243,9 +278,11 @@ class Stage:
             prepared = _of(prepared, objects)
         inputs = {}
         if "light_curve" in self.parts:
-            inputs |= build.build(self.view, prepared.curves, self.bands, self.config)
+            inputs |= build.build(self.view, prepared.curves, self.bands, self.config, prepared.curve_scale)
         if prepared.alerts is not None:
             inputs |= stamps.build(self.view, prepared.alerts, self.stamp_shape, self.alert_columns)
+        if prepared.pixels is not None:
+            inputs |= spectra.build(prepared.pixels, self.config)
         if "target" in self.parts:
             # Where there is none, as in an exported model, the light curve stands for itself.
             twin = prepared.curves if prepared.twin is None else prepared.twin
@@ -276,8 +313,11 @@ class Stage:
 
 
 def _of(prepared: Prepared, objects) -> Prepared:
-    *rest, twin, alerts = prepared[1:]
-    rest = (tf.gather(values, objects) for values in rest)
-    twin = None if twin is None else transforms.gather(twin, objects)
-    alerts = None if alerts is None else stamps.gather(alerts, objects)
-    return Prepared(transforms.gather(prepared.curves, objects), *rest, twin, alerts)
+    rows = transforms.gather
+    gathers = {"curves": rows, "twin": rows, "alerts": stamps.gather, "pixels": spectra.gather}
+    return Prepared(
+        **{
+            name: None if values is None else gathers.get(name, tf.gather)(values, objects)
+            for name, values in prepared._asdict().items()
+        }
+    )

@@ -59,7 +59,7 @@ STUDIES = {
         "Scores against the share of the light curve", axis="fraction", linear=True,
         x_label="share of each object's observations",
     ),
-    "branches": Study("Scores of light curve and static columns apart", by="branch"),
+    "branches": Study("Scores of the parts of the input apart", by="branch"),
 }  # fmt: skip
 """By name, which is the folder's too."""
 

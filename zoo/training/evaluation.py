@@ -52,7 +52,8 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
     fractions : sequence of float, optional
         Shares of every light curve, in (0, 1], of the study ``report/fractions``.
     branches : bool
-        Score with the whole input, with static columns alone and with the light curve alone, at ``days`` if named,
+        Score with the whole input and without each of its parts (light curve, spectrum, static columns) and all
+        but one of them, at ``days`` if named,
         else just before the reference time and on some days after it: ``report/branches``.
     quiet : bool
         No progress bar.

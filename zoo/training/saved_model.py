@@ -15,6 +15,9 @@ from zoo.training.run import Run, load_run
 TOLERANCE = 1e-5
 """Largest difference between the written model and the network, relative to the largest number above 1."""
 
+SPECTRUM = ("wavelength", "spectrum_flux", "spectrum_ivar")
+"""Arrays of spectra that ``serve`` takes."""
+
 
 def export(run, out=None, *, onnx=None, overwrite: bool = False) -> Path:
     """Write a SavedModel with the signatures ``serve``, ``serve_examples`` and ``classes``.
@@ -24,7 +27,9 @@ def export(run, out=None, *, onnx=None, overwrite: bool = False) -> Path:
     ``serve_examples`` takes serialized records; ``classes`` takes nothing and gives names, and a taxonomy's nodes
     with the index of each one's parent. A model with
     computed features has no ``serve_examples``: records do not hold them, ``serve`` takes them as arrays. Of a model
-    of stamps ``serve`` takes the tensors of its view: cutouts and columns of alerts as they are.
+    of stamps ``serve`` takes the tensors of its view: cutouts and columns of alerts as they are. Of one of spectra it
+    takes ``wavelength`` (angstrom, increasing), ``spectrum_flux`` and ``spectrum_ivar`` (batch, pixel) as they were
+    observed, NaN where there is no pixel.
 
     Parameters
     ----------
@@ -75,7 +80,7 @@ def _endpoints(run: Run) -> dict:
     """Give function and signature of every endpoint by name."""
     import tensorflow as tf
 
-    from zoo.inputs import stamps, transforms
+    from zoo.inputs import spectra, stamps, transforms
 
     bundle, network, task = run.bundle, run.network, run.task
     spec, parts = bundle.spec, bundle.config.parts()
@@ -95,7 +100,8 @@ def _endpoints(run: Run) -> dict:
         else:
             curves = _no_light_curves(tf.shape(next(iter(inputs.values())), tf.int64)[0])
         static = inputs["static"] if "static" in inputs else tf.zeros([curves.count, 0])
-        prepared = raw.prepare(curves, static, _day_axis(inputs, spec))
+        pixels = spectra.from_padded(*(inputs[key] for key in SPECTRUM)) if "spectrum" in parts else None
+        prepared = raw.prepare(curves, static, _day_axis(inputs, spec), pixels=pixels)
         tensors = raw.tensors(prepared)
         if "features" in parts:
             tensors["feature_set"] = inputs["feature_set"]
@@ -140,7 +146,7 @@ def _record_tensors(stage, records) -> dict:
     import tensorflow as tf
 
     curves, static = stage.parse(records)
-    prepared = stage.prepare(curves, static, tf.zeros([curves.count, 0, 0]), alerts=stage.parse_stamps(records))
+    prepared = stage.prepare(curves, static, tf.zeros([curves.count, 0, 0]), **stage.parse_parts(records))
     return stage.tensors(prepared)
 
 
@@ -166,7 +172,9 @@ def _serve_signature(spec, parts, view: str) -> dict:
         kinds = {"time": tf.float64, "flux": tf.float32, "flux_err": tf.float32, "band": tf.int32,
                  "flags": tf.int32, "mask": tf.bool}  # fmt: skip
         signature |= {key: tf.TensorSpec([None, None], kind, key) for key, kind in kinds.items()}
-    if "static" in parts or spec.dust:
+    if "spectrum" in parts:
+        signature |= {key: tf.TensorSpec([None, None], tf.float32, key) for key in SPECTRUM}
+    if "static" in parts or spec.dust or spec.period:
         signature["static"] = tf.TensorSpec([None, len(spec.raw_static)], tf.float32, "static")
     if "features" in parts:
         signature["features"] = tf.TensorSpec([None, len(spec.features)], tf.float32, "features")
@@ -188,7 +196,7 @@ def _examples(run: Run, objects: int = 5):
     """Make objects of different lengths, one without observations, as arrays and as records."""
     import tensorflow as tf
 
-    from tfrecords.schema import LightCurve, Record, Stamps, encode
+    from tfrecords.schema import LightCurve, Record, Spectrum, Stamps, encode
 
     rng = np.random.default_rng(0)
     spec, longest = run.bundle.spec, 4 * objects
@@ -208,6 +216,9 @@ def _examples(run: Run, objects: int = 5):
     }
     arrays = {key: np.where(mask, value, 0).astype(value.dtype) if value.shape == mask.shape and key != "mask"
               else value for key, value in arrays.items()}  # fmt: skip
+    pixels = np.where(np.arange(longest) < size[:, None], np.linspace(3700, 9100, longest), np.nan)
+    flux, ivar = 10 + rng.standard_normal((objects, longest)), rng.random((objects, longest))
+    arrays |= {key: values.astype("float32") for key, values in zip(SPECTRUM, (pixels, flux, ivar), strict=True)}
     columns = np.array([spec.record_static.index(name) for name in spec.raw_static], "int64")
     records = []
     for place, count in enumerate(size):
@@ -216,6 +227,8 @@ def _examples(run: Run, objects: int = 5):
         kinds = {"time": "f8", "band": "u1", "flux": "f4", "flux_err": "f4", "flags": "u1"}
         curve = LightCurve(**{key: arrays[key][place, :count].astype(kind) for key, kind in kinds.items()})
         record = Record(str(place), spec.survey, -1, lc=curve, static=static if len(static) else None)
+        if place and spec.spectrum_size:
+            record.spectrum = Spectrum(*(arrays[key][place, :count] for key in SPECTRUM))
         if place and spec.channels:
             images = rng.standard_normal((place, spec.stamp_size, spec.stamp_size, len(spec.channels)))
             images[0, :3, :3] = np.nan
@@ -288,7 +301,7 @@ def _check_onnx(run: Run, session, path: Path) -> None:
 
     arrays, records = _examples(run)
     keys = ("time", "flux", "flux_err", "band", "flags", "mask")
-    if run.bundle.spec.channels:
+    if run.bundle.spec.channels or run.bundle.spec.spectrum_size:
         tensors = _record_tensors(run.stage(run.bundle.spec.record_static), tf.constant(records))
     else:
         curves = transforms.from_padded(*(tf.constant(arrays[key]) for key in keys))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from zoo.inputs.cuts import Cut
 from zoo.reports.predictions import BEFORE
 from zoo.training import files
 
-BRANCHES = {"both": "", "static columns alone": "light_curve", "light curve alone": "static"}
-"""What the network sees, and which part of the input is hidden for that."""
+MODALITIES = {"light_curve": "light curve", "spectrum": "spectrum", "static": "static columns"}
+"""Parts of the input that are scored apart, and what they are called; alerts with stamps go with light curves."""
 
 BRANCH_DAYS = (BEFORE, 1.0, 8.0, 64.0, float("inf"))
 """Days on which the parts of the input are scored apart where none are named."""
@@ -48,12 +49,24 @@ def check(run, studies: dict[str, list[Cut]]) -> None:
     """Refuse studies that a run's model has no answer to."""
     if studies and run.bundle.entry.task in ("reconstruct", "reconstruct_stamps"):
         raise UsageError(f"--{next(iter(studies))} scores classifications; this run reconstructs. Received: {run.path}")
-    parts = set(run.bundle.config.parts())
-    if "branches" in studies and not ("static" in parts and parts - {"static"}):
+    parts = run.bundle.config.parts()
+    if "branches" in studies and len(branches(parts)) < 2:
         raise UsageError(
-            "--branches tells static columns from the light curve, and the model must read both. "
-            f"Received: {run.bundle.model}, which reads {', '.join(sorted(parts))}"
+            f"--branches tells the parts of the input apart ({', '.join(MODALITIES.values())}), and the model must "
+            f"read two at least. Received: {run.bundle.model}, which reads {', '.join(sorted(parts))}"
         )
+
+
+def branches(parts) -> dict[str, tuple[str, ...]]:
+    """Give what a network may see of its input: a name, and which parts are hidden for that; everything first."""
+    parts = {"light_curve" if part in ("stamps", "features") else part for part in parts} & set(MODALITIES)
+    found = {}
+    for size in range(len(parts), 0, -1):
+        for seen in itertools.combinations([part for part in MODALITIES if part in parts], size):
+            names = [MODALITIES[part] for part in seen]
+            name = " and ".join(names) if size > 1 else f"{names[0]} alone"
+            found[name] = tuple(part for part in MODALITIES if part in parts and part not in seen)
+    return found
 
 
 def known_days(run, days) -> list[float]:
@@ -102,7 +115,8 @@ def write_predictions(run, place: Path, studies: dict[str, list[Cut]], examples,
         if name != "fractions":
             cuts = [Cut(day) for day in known_days(run, [cut.day for cut in cuts])]
         parts = []
-        for branch, hidden in BRANCHES.items() if name == "branches" else [("", "")]:
+        apart = branches(run.bundle.config.parts()) if name == "branches" else {"": ()}
+        for branch, hidden in apart.items():
             shown = dataclasses.replace(stage, hidden=hidden)
             part = prediction_table(run, examples, shown, cuts, quiet, " ".join([name, branch]).strip())
             if branch:

@@ -179,7 +179,7 @@ def test_studies_of_a_run(tree_run, records):
     shares = tables["fractions"]
     np.testing.assert_allclose(shares[shares["fraction"] == 1][numbers], whole, atol=1e-6)
     branches = tables["branches"].set_index("branch")
-    np.testing.assert_allclose(branches.loc["both"][numbers], main[numbers], atol=1e-6)
+    np.testing.assert_allclose(branches.loc["light curve and static columns"][numbers], main[numbers], atol=1e-6)
     assert (branches.loc["static columns alone", "observations"] == 0).all()
     # What is hidden does not count: every day is as every other, and objects as every other.
     alone = branches.loc["static columns alone"]
