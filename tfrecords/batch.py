@@ -176,9 +176,7 @@ def parse_spectra(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     said = "wavelength, flux and ivar of a spectrum have one size. Received others of"
     bad = tf.boolean_mask(parsed["object_id"], ~good)
     with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(good), [said, bad], summarize=3)]):
-        found = {
-            key: tf.io.decode_raw(tf.strings.reduce_join(parsed[f"spectrum/{key}"]), tf.float32) for key in keys
-        }
+        found = {key: tf.io.decode_raw(tf.strings.reduce_join(parsed[f"spectrum/{key}"]), tf.float32) for key in keys}
     return found | {"length": tf.cast(sizes[0], tf.int64) // 4}
 
 

@@ -54,8 +54,9 @@ def main(argv: Sequence[str]) -> int:
         "--fractions", metavar="LIST", help="shares of each light curve to score at too, report/fractions"
     )
     parser.add_argument(
-        "--branches", action="store_true", help="score without parts of the input (light curve, spectrum, static columns) too: "
-        "before the reference time and after it, or on --days; report/branches"
+        "--branches", action="store_true",
+        help="score without parts of the input (light curve, spectrum, static columns) too: before the reference "
+        "time and after it, or on --days; report/branches"
     )  # fmt: skip
     parser.add_argument("--out", metavar="DIR", help="where the comparison, or a report on --data, is written")
     parser.add_argument("--taxonomy", metavar="NAME", help="score at each level of a tree too; a name or a YAML file")

@@ -69,6 +69,4 @@ def check_spectra(case: Case):
         ours.append(found["spectrum_err"])
     if settings["s_aux"]:
         ours.append(tf.repeat(found["spectrum_scale"], config.spectrum_points, axis=1))
-    return [
-        compare("spectra", np.concatenate(ours), expected, TOLERANCE, max(1.0, float(np.abs(expected).max())))
-    ]
+    return [compare("spectra", np.concatenate(ours), expected, TOLERANCE, max(1.0, float(np.abs(expected).max())))]
