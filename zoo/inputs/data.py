@@ -154,8 +154,31 @@ def wanted(spec: DataSpec, selection: SelectionConfig, native, labelled: bool) -
     return np.ones(len(native), bool)
 
 
-TWIN_SAMPLE = 64
-"""Training records that are looked at for a noiseless light curve."""
+SAMPLE = 64
+"""Training records that are looked at for what a model cannot do without."""
+
+
+def _sample(examples: Examples):
+    """Give some training records, from the first to the last."""
+    from tfrecords.schema import decode
+
+    places = np.unique(np.linspace(0, len(examples) - 1, SAMPLE).astype("int64"))
+    return map(decode, examples.serialized(places))
+
+
+def check_spectra(examples: Examples) -> None:
+    """Refuse training objects without spectra; some of them may lack theirs.
+
+    Raises
+    ------
+    DataError
+        If none of some training records has a spectrum.
+    """
+    if all(record.spectrum is None for record in _sample(examples)):
+        raise DataError(
+            f"{examples.directory.path}: the model reads spectra, and none of {min(SAMPLE, len(examples))} training "
+            "objects has one. Valid: records of data_tools.spectra, lamost or psm. Received: no spectra"
+        )
 
 
 def check_twins(examples: Examples) -> None:
@@ -166,10 +189,7 @@ def check_twins(examples: Examples) -> None:
     DataError
         If one of some training records lacks it, or has another number of rows than its light curve.
     """
-    from tfrecords.schema import decode
-
-    places = np.unique(np.linspace(0, len(examples) - 1, TWIN_SAMPLE).astype("int64"))
-    for record in map(decode, examples.serialized(places)):
+    for record in _sample(examples):
         rows = 0 if record.lc is None else len(record.lc)
         found = len(record.targets.get("flux", ()))
         if found != rows:

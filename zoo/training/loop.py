@@ -119,6 +119,8 @@ def open_data(settled: Resolved):
     if "target" in settled.hparams.parts():
         for name in {"train", "extra"} & set(splits):
             data.check_twins(splits[name])
+    if "spectrum" in settled.hparams.parts():
+        data.check_spectra(splits["train"])
     return directory, spec, splits
 
 

@@ -175,3 +175,9 @@ def test_input_options_out_of_range(options):
     for bad in ({"label_fraction": 0.0}, {"max_per_class": 0}, {"max_objects": 0}):
         with pytest.raises(UsageError, match="Received: 0"):
             SelectionConfig(**bad)
+
+
+def test_models_of_spectra_need_spectra(directory):
+    _, parts = _split(directory)
+    with pytest.raises(DataError, match="none of 14 training objects.*Received: no spectra"):
+        data.check_spectra(parts["train"])
