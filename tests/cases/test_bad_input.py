@@ -103,7 +103,9 @@ def test_weights_of_another_width_are_refused(example, make_bench, tmp_path):
     hparams = bench.bundle.hparams
     width = next(name for name in ("filters", "d_model", "head_dim", "units") if name in hparams)
     wider = dataclasses.replace(bench.bundle, hparams=hparams | {width: 2 * hparams[width]}).build()
-    part = next(name for name in ("encoder", "lstm", "embedding") if name in wider.parts_of_model())
+    part = next(
+        name for name in ("encoder", "lstm", "embedding", "photo", "spectra", "meta") if name in wider.parts_of_model()
+    )
     with pytest.raises(DataError, match=f"'{part}' of .* has other sizes than this network's.*Valid.*Received"):
         warm_start.initialise(wider, [f"{part}={tmp_path}"], None)
 
