@@ -79,6 +79,8 @@ class ModelInfo:
         Height and width of the stamps in pixels.
     alert_columns : tuple of str
         Names of the columns of an alert in order.
+    spectrum_size : int
+        Points of the grid of wavelengths of spectra; 0 without.
     """
 
     classes: tuple[str, ...] = ()
@@ -90,6 +92,7 @@ class ModelInfo:
     channels: tuple[str, ...] = ()
     stamp_size: int = 0
     alert_columns: tuple[str, ...] = ()
+    spectrum_size: int = 0
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The named tensors that models take: one table for pipeline, models, export and tests.
 
 Dimensions: batch, time (packed rows), band, slot (rows of one band), step (of a regular grid), static, feature;
-frame (alerts of a sequence), pixel, channel, alert_column.
+frame (alerts of a sequence), pixel, channel, alert_column; wavelength (points of the spectra's grid).
 Values under a False mask are 0. ``zoo/inputs/README.md`` explains every tensor.
 """
 
@@ -35,6 +35,14 @@ VIEWS = {
         "observed": (("batch", "step", "band"), "bool"),
         "mask": (("batch", "step"), "bool"),
     },
+    "photometry": {
+        "time": (("batch", "time"), "float32"),
+        "flux": (("batch", "time"), "float32"),
+        "flux_err": (("batch", "time"), "float32"),
+        "band": (("batch", "time"), "int32"),
+        "mask": (("batch", "time"), "bool"),
+        "curve_scale": (("batch", "curve_scale"), "float32"),
+    },
 }
 """Tensors of the light-curve part of each view: dimensions and dtype."""
 
@@ -58,9 +66,15 @@ TABLES = {
         "features": (("batch", "feature"), "float32"),
         "feature_set": (("batch",), "int32"),
     },
+    "spectrum": {
+        "spectrum": (("batch", "wavelength"), "float32"),
+        "spectrum_err": (("batch", "wavelength"), "float32"),
+        "spectrum_scale": (("batch", "spectrum_scale"), "float32"),
+        "spectrum_mask": (("batch", "wavelength"), "bool"),
+    },
     "target": {"target_flux": (("batch", "step", "band"), "float32")},
 }
-"""Tensors of the tabular parts, which go with any view, and of the noiseless light curve beside a grid."""
+"""Tensors of tables and spectra, which go with any view, and of the noiseless light curve beside a grid."""
 
 
 def tensors(view: str, parts) -> dict[str, tuple[tuple[str, ...], str]]:
@@ -85,6 +99,9 @@ def sizes(info: ModelInfo) -> dict[str, int]:
         "channel": len(info.channels),
         "pixel": info.stamp_size,
         "alert_column": len(info.alert_columns),
+        "wavelength": info.spectrum_size,
+        "curve_scale": 2,
+        "spectrum_scale": 1,
     }
 
 

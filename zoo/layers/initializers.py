@@ -32,14 +32,19 @@ class FanInUniform(keras.initializers.Initializer):
 
 
 def kernel_initializer(name: str) -> keras.initializers.Initializer:
-    """Give the kernel initializer of a short name: ``normal`` (σ = 0.02), ``orthogonal``, ``xavier``."""
+    """Give the kernel initializer of a short name: ``normal`` (σ = 0.02), ``orthogonal``, ``xavier``, ``fan_in``.
+
+    The last is uniform in ±1/√fan_in, PyTorch's rule for linear layers and convolutions.
+    """
+    if name == "fan_in":
+        return keras.initializers.VarianceScaling(1.0 / 3.0, "fan_in", "uniform")
     if name == "normal":
         return keras.initializers.RandomNormal(stddev=0.02)
     if name == "orthogonal":
         return keras.initializers.Orthogonal()
     if name == "xavier":
         return keras.initializers.GlorotUniform()
-    raise ValueError(f"Unknown initializer. Valid: normal, orthogonal, xavier. Received: {name!r}")
+    raise ValueError(f"Unknown initializer. Valid: normal, orthogonal, xavier, fan_in. Received: {name!r}")
 
 
 def dense(units: int, fan_in: int, initializer: str, name: str, dtype=None) -> keras.layers.Dense:
