@@ -32,26 +32,24 @@ class FanInUniform(keras.initializers.Initializer):
 
 
 def kernel_initializer(name: str) -> keras.initializers.Initializer:
-    """Give the kernel initializer of a short name: ``normal`` (σ = 0.02), ``orthogonal``, ``xavier``, ``fan_in``.
-
-    The last is uniform in ±1/√fan_in, PyTorch's rule for linear layers and convolutions.
-    """
-    if name == "fan_in":
-        return keras.initializers.VarianceScaling(1.0 / 3.0, "fan_in", "uniform")
+    """Give the kernel initializer of a short name: ``normal`` (σ = 0.02), ``orthogonal``, ``xavier``."""
     if name == "normal":
         return keras.initializers.RandomNormal(stddev=0.02)
     if name == "orthogonal":
         return keras.initializers.Orthogonal()
     if name == "xavier":
         return keras.initializers.GlorotUniform()
-    raise ValueError(f"Unknown initializer. Valid: normal, orthogonal, xavier, fan_in. Received: {name!r}")
+    raise ValueError(f"Unknown initializer. Valid: normal, orthogonal, xavier. Received: {name!r}")
 
 
 def dense(units: int, fan_in: int, initializer: str, name: str, dtype=None) -> keras.layers.Dense:
-    """Give a Dense layer whose kernel starts from ``initializer`` and whose bias from ±1/√fan_in."""
+    """Give a Dense layer whose kernel starts from ``initializer`` and whose bias from ±1/√fan_in.
+
+    ``fan_in`` is the bias rule for the kernel too, as PyTorch has it.
+    """
     return keras.layers.Dense(
         units,
-        kernel_initializer=kernel_initializer(initializer),
+        kernel_initializer=FanInUniform(fan_in) if initializer == "fan_in" else kernel_initializer(initializer),
         bias_initializer=FanInUniform(fan_in),
         dtype=dtype,
         name=name,

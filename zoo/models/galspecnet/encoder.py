@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from zoo.layers.initializers import FanInUniform, kernel_initializer
+from zoo.layers.initializers import FanInUniform
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -34,7 +34,7 @@ class GalSpecNetEncoder(keras.layers.Layer):
                 keras.layers.Conv1D(
                     filters,
                     config.kernel,
-                    kernel_initializer=kernel_initializer("fan_in"),
+                    kernel_initializer=FanInUniform(before * config.kernel),
                     bias_initializer=FanInUniform(before * config.kernel),
                     dtype=policy,
                     name=f"conv_{place}",

@@ -42,6 +42,11 @@ class MetaEncoder(keras.layers.Layer):
         """Number of features that come out."""
         return self.config.hidden_dim
 
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the columns that enter, in order."""
+        return tuple(self.columns.settings["columns"])
+
     def build(self, input_shape=None):
         if not self.columns.built:
             self.columns.build()

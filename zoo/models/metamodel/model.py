@@ -51,5 +51,8 @@ class MetaModel(Network):
 
     def tied_to(self):
         """Give the paths of the layers whose rows stand for classes or columns, by `ModelInfo` field."""
-        static = [self.meta.hidden[0].path] if self.config.columns is None else []
-        return {"classes": [self.head.path], "static": static}
+        return {"classes": [self.head.path], "static": [self.meta.hidden[0].path]}
+
+    def tied_names(self, aspect):
+        """Give the names that the rows of `tied_to` stand for: of static columns those that enter."""
+        return self.meta.column_names if aspect == "static" else super().tied_names(aspect)
