@@ -24,6 +24,15 @@ TINY = {
     "oracle": {"layers": 2, "time_scale": 500.0},
     # Raw flux would drive every gate into its flat part.
     "rapid": {"dropout": 0.0, "flux_transform": "asinh"},
+    "informer": {
+        "length": 40,
+        "d_model": 8,
+        "num_heads": 2,
+        "dff": 8,
+        "layers": 2,
+        "dropout": 0.0,
+        "embedding_dropout": 0.0,
+    },
     "stamp_classifier": {"crop": 9, "kernel": 3, "units": 8, "dropout": 0.0},
     "stamp_classifier_enhanced": {
         "crop": 9,
@@ -108,6 +117,11 @@ EXAMPLES = {
         "scaled": {"static_scale": "quantile", "missing": "indicator"},
         "default": {},
         "one_hot": {"band": "one_hot", "flux_transform": "asinh", "flux_scale": 1.0},
+    },
+    "informer": {
+        "all_keys": {},
+        "mixed_fixed_keys": {"head_merge": "mixed", "key_sampling": "fixed", "num_heads": 3, "activation": "relu"},
+        "one_head": {"num_heads": 1, "key_sampling": "fixed", "use_scale": False},
     },
     "rapid": {"redshift": {}, "no_redshift": {"metadata": False}},
     "stamp_classifier": {

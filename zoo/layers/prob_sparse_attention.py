@@ -69,7 +69,9 @@ class ProbSparseAttention(keras.layers.Layer):
     def build(self, input_shape):
         width, heads = input_shape[-1], self.settings["num_heads"]
         if width < heads:
-            raise ValueError(f"{self.name}: more heads than the tokens are wide. Received: {heads} heads, width {width}")
+            raise ValueError(
+                f"{self.name}: more heads than the tokens are wide. Received: {heads} heads, width {width}"
+            )
         self.width, self.size = width, width // heads
         inner = heads * self.size
         for part in ("query", "key", "value", "output"):

@@ -5,19 +5,31 @@ from __future__ import annotations
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from zoo.layers.activations import gelu
 from zoo.layers.catalogue import CatalogueColumns
 from zoo.layers.initializers import FanInUniform
 from zoo.layers.layer_norm import LayerNorm, linear
-from zoo.layers.post_norm import sinusoids
 from zoo.layers.prob_sparse_attention import ProbSparseAttention, flat_places
 from zoo.models.informer.config import InformerConfig
 from zoo.registry import ModelInfo
 
 EPSILON = 1e-5
 """Of the layer norms."""
+
+
+def positions(length: int, width: int) -> np.ndarray:
+    """Give the sinusoidal position table (length, width), float32, sines and cosines interleaved.
+
+    P[p, 2i] = sin(p · r_i), P[p, 2i + 1] = cos(p · r_i) with r_i = 10000^(−2i / width). The rates are rounded to
+    float32 where the published code rounds them: at row 200 the table shows it in the fifth decimal.
+    """
+    exponent = np.arange(0, width, 2, dtype="float32") * np.float32(-math.log(10000.0) / width)
+    rate = np.exp(exponent.astype("float64")).astype("float32")
+    angle = (np.arange(length, dtype="float32")[:, None] * rate).astype("float64")
+    return np.stack([np.sin(angle), np.cos(angle)], axis=-1).reshape(length, width).astype("float32")
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -140,17 +152,21 @@ class InformerEncoder(keras.layers.Layer):
         policy = self.dtype_policy
         if config.photo_cols:
             self.columns = CatalogueColumns(info.static, config.photo_cols, name="columns")
-        self.embedding = CircularEmbedding(config.d_model, dtype=policy, name="embedding")
+        # Phases in bfloat16 would keep eight bits.
+        self.embedding = CircularEmbedding(config.d_model, dtype="float32", name="embedding")
         self.embedding_dropout = keras.layers.Dropout(config.embedding_dropout, dtype=policy, name="embedding_dropout")
         attention = {key: getattr(config, key)
                      for key in ("num_heads", "length", "factor", "head_merge", "key_sampling")}  # fmt: skip
         self.blocks = [
-            InformerBlock(config.dff, config.activation, config.dropout, **attention, dtype=policy, name=f"block_{place}")
+            InformerBlock(
+                config.dff, config.activation, config.dropout, **attention, dtype=policy, name=f"block_{place}"
+            )
             for place in range(config.layers)
         ]
         self.norm = LayerNorm(epsilon=EPSILON, dtype=policy, name="norm")
         self.dropout = keras.layers.Dropout(config.dropout, dtype=policy, name="dropout")
         self.width = config.length * config.d_model
+        self.positions = positions(config.length, config.d_model)
         self.least = max(1, self.blocks[0].attention.most)
 
     def channels(self, inputs):
@@ -192,8 +208,8 @@ class InformerEncoder(keras.layers.Layer):
 
     def embed(self, channels, mask, training=None):
         """Give the tokens (batch, row, d_model) before the blocks."""
-        tokens = self.embedding(ops.cast(channels, self.compute_dtype), self._lengths(mask))
-        tokens = tokens + ops.cast(sinusoids(ops.shape(tokens)[1], self.config.d_model), tokens.dtype)
+        tokens = self.embedding(channels, self._lengths(mask))
+        tokens = ops.cast(tokens + self.positions[: ops.shape(tokens)[1]], self.compute_dtype)
         return self.embedding_dropout(tokens, training=training)
 
     def _lengths(self, mask):
