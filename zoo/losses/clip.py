@@ -114,9 +114,7 @@ def pair_loss(rows, columns, places, ours, everyone, counted):
 def clip_losses(found: Similarities) -> dict:
     """Give the loss of every pair by object, (batch,) each, by its name; their sum is the loss."""
     counted = ops.sum(found.all_counted)
-    return {
-        name_of(pair): pair_loss(*found.logits(pair), found.places, *found.valid(pair), counted) for pair in PAIRS
-    }
+    return {name_of(pair): pair_loss(*found.logits(pair), found.places, *found.valid(pair), counted) for pair in PAIRS}
 
 
 def pair_probabilities(rows, columns, everyone):

@@ -30,7 +30,9 @@ def check_loss(case: Case):
     if case.config.get("module") != "CLIPLoss":
         return None
     logits = {short: keras.Variable(case.arrays[f"x/logits_{short}"], dtype="float32") for short in SHORT.values()}
-    slopes = gradients(lambda: losses({key: ops.convert_to_tensor(value) for key, value in logits.items()})["loss"], logits.values())
+    slopes = gradients(
+        lambda: losses({key: ops.convert_to_tensor(value) for key, value in logits.items()})["loss"], logits.values()
+    )
     found = losses({key: ops.convert_to_tensor(value) for key, value in logits.items()})
     found |= {f"grad_{short}": slope for short, slope in zip(logits, slopes, strict=True)}
     result = []

@@ -51,9 +51,7 @@ class Contrast(Task):
 
     def _numbers(self, outputs) -> dict:
         """Give the cosines of the pairs, 0 where one is missing, and what is there, (batch,) each."""
-        found = {
-            f"cos_{name_of((one, other))}": ops.sum(outputs[one] * outputs[other], axis=1) for one, other in PAIRS
-        }
+        found = {f"cos_{name_of((one, other))}": ops.sum(outputs[one] * outputs[other], axis=1) for one, other in PAIRS}
         return found | {f"has_{name}": ops.cast(outputs[f"has_{name}"], "float32") for name in MODALITIES}
 
     def predictions(self, network, outputs):

@@ -61,6 +61,12 @@ def check_model(case: Case):
         elif name.startswith("logits_"):
             tolerance = SIMILARITY
         result.append(compare(name, ops.convert_to_numpy(found[name]), theirs, tolerance, scale))
+    count = case.config.get("n_params_model") or case.config.get("n_params")
+    if count:
+        # In the mode `all` the original keeps scales that nothing uses.
+        ours = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+        ours += 0 if hasattr(model, "pair_scales") else len(reference.SCALES)
+        result.append(compare("n_params", ours, count, 0.0))
     return result
 
 
@@ -71,7 +77,10 @@ def _inside(model, arrays) -> dict:
     tokens = model.photo.encode(channels, ops.convert_to_tensor(mask), sampled, training=False)
     # Behind the columns of the metadata stand those of the photometry, which the channels hold already.
     other = np.zeros((len(mask), len(model.info.static) - arrays["metadata"].shape[1]), "float32")
-    inputs = {"static": np.concatenate([arrays["metadata"], other], axis=1), **_spectrum(arrays["spectra"], model.spectra)}
+    inputs = {
+        "static": np.concatenate([arrays["metadata"], other], axis=1),
+        **_spectrum(arrays["spectra"], model.spectra),
+    }
     features = {
         "photo": model.photo.flat(tokens, ops.convert_to_tensor(mask)),
         "spectra": model.spectra(inputs, training=False),
