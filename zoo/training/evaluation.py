@@ -189,6 +189,8 @@ def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: boo
     elif run.bundle.entry.task == "contrast":
         from zoo.training.retrieval import write_retrieval
 
+        if asked:
+            raise UsageError(f"--{next(iter(asked))} scores classifications. Received: {run.path}, of the task contrast")
         write_retrieval(run, place, examples, directory, quiet)
     else:
         from zoo.training import studies

@@ -46,9 +46,8 @@ def asked(days, curves, fractions, branches: bool) -> dict[str, list[Cut]]:
 
 def check(run, studies: dict[str, list[Cut]]) -> None:
     """Refuse studies that a run's model has no answer to."""
-    task = run.bundle.entry.task
-    if studies and task in ("reconstruct", "reconstruct_stamps", "contrast"):
-        raise UsageError(f"--{next(iter(studies))} scores classifications. Received: {run.path}, of the task {task}")
+    if studies and run.bundle.entry.task in ("reconstruct", "reconstruct_stamps"):
+        raise UsageError(f"--{next(iter(studies))} scores classifications; this run reconstructs. Received: {run.path}")
     parts = set(run.bundle.config.parts())
     if "branches" in studies and not ("static" in parts and parts - {"static"}):
         raise UsageError(
