@@ -239,7 +239,7 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
             else:
                 lines = []
             dataset, steps = _training_data(train, stage, settled, state, team.share)
-            model = _compiled(Trainable(network, task, options.clip_norm), options, steps)
+            model = _compiled(Trainable(network, task, options.clip_norm, options.coupled_decay), options, steps)
         if path is None:
             path = Path(team.chief_does(lambda: start.start(settled, directory, spec, splits, parent)))
         else:
