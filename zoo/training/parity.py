@@ -17,6 +17,7 @@ from zoo.tasks.classify import Classify
 from zoo.training.callbacks import Recorder
 from zoo.training.config import RunConfig
 from zoo.training.model import Trainable
+from zoo.training.rates import LEAST_CHANGE, WARMUP_START
 
 TOLERANCE = 1e-5
 RATE_TOLERANCE = 1e-9
@@ -103,6 +104,9 @@ def check_schedule(case: Case):
         return None
     if config.get("threshold_mode", "rel") != "rel":
         raise DataError(f"threshold_mode: valid is rel. Received: {config['threshold_mode']!r}")
+    for key, ours in (("start_factor", WARMUP_START), ("min_delta_lr_eps", LEAST_CHANGE)):
+        if config.get(key, ours) != ours:
+            raise DataError(f"{key}: valid is {ours:g}. Received: {config[key]}")
     run = RunConfig(
         schedule="plateau", learning_rate=config["lr"], final_rate=0.0, warmup="epochs", monitor="accuracy",
         warmup_epochs=config["warmup_epochs"] if config["warmup"] else 0, patience_by="loss", patience_start=1,
