@@ -10,9 +10,9 @@ values of all bands, each minus its band's mean; ``z`` is ``x`` over its band's 
 ``period``                  days; `data_tools.computed.period_search` says how it is found
 ``period_power``            ``1 - chi2 / chi2_0`` of the fit with harmonics at the period, of ``z``
 ``period_harmonics``        their number
-``lksl_statistic``          ``sum (z_(i+1) - z_i)^2 / sum z_i^2 * (N - 1) / (2 N)``, rows in the order of their phase, the
-                            last one followed by the first (Lafler & Kinman 1965, ApJS 11, 216; Clarke 2002, A&A 386,
-                            763): about 1 for noise, near 0 for a smooth curve
+``lksl_statistic``          ``sum (z_(i+1) - z_i)^2 / sum z_i^2 * (N - 1) / (2 N)``, rows in the order of their phase,
+                            the last one followed by the first (Lafler & Kinman 1965, ApJS 11, 216; Clarke 2002,
+                            A&A 386, 763): about 1 for noise, near 0 for a smooth curve
 ``lksl_statistic_double``   the same at twice the period
 ``fourier_r21, _r31``       ``A_k / A_1`` of ``z = c + sum_k A_k cos(2 pi k t / period + phi_k)``, a fit of 4 harmonics
                             (fewer where there are few visits; what is not fitted is NaN)
