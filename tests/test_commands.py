@@ -75,6 +75,7 @@ def test_the_commands_are_found():
         "data_tools.asas",
         "data_tools.lamost",
         "data_tools.partition",
+        "data_tools.periods",
         "data_tools.plasticc",
         "data_tools.psm",
         "data_tools.spectra",
@@ -165,6 +166,7 @@ USAGE = {
     "evaluate: shares": ("zoo.evaluate", ["RUN", "--fractions", "0.5,2"], ["--fractions", "2.0"]),
     "merge: one": ("tfrecords.merge", ["x", "--out", "o"], ["at least two", "1"]),
     "repair: info": ("tfrecords.repair", ["x", "--out", "o", "--info", "none.json"], ["--info", "none.json"]),
+    "periods: range": ("data_tools.periods", ["x", "--out", "o", "--min-period", "0"], ["--min-period", "Received: 0"]),
     "partition: nothing": ("data_tools.partition", ["x"], ["--out", "--report"]),
     "parity: folder": ("zoo.parity", ["nowhere"], ["nowhere"]),
     "convert: config": (
