@@ -49,7 +49,7 @@ def parse(serialized) -> Spectra:
 
 
 def from_padded(wavelength, flux, ivar) -> Spectra:
-    """Take padded arrays (object, pixel); what lacks a finite wavelength, flux or inverse variance is no pixel."""
+    """Take padded arrays (object, pixel), see `finite`."""
     count, length = tf.shape(wavelength, tf.int64)[0], tf.shape(wavelength, tf.int64)[1]
     row = tf.repeat(tf.range(count), tf.fill([count], length))
     columns = (tf.reshape(tf.cast(each, tf.float64), [-1]) for each in (wavelength, flux, ivar))
@@ -57,10 +57,10 @@ def from_padded(wavelength, flux, ivar) -> Spectra:
 
 
 def finite(spectra: Spectra) -> Spectra:
-    """Drop pixels of which anything is not finite, and whose wavelength is not positive."""
-    good = (spectra.wavelength > 0) & (spectra.wavelength < FARTHEST)
-    good &= tf.math.is_finite(spectra.flux) & tf.math.is_finite(spectra.ivar)
-    *columns, count = spectra
+    """Drop pixels without a finite flux or a positive wavelength; an inverse variance that is not finite becomes 0."""
+    good = (spectra.wavelength > 0) & (spectra.wavelength < FARTHEST) & tf.math.is_finite(spectra.flux)
+    ivar = tf.where(tf.math.is_finite(spectra.ivar), spectra.ivar, tf.zeros_like(spectra.ivar))
+    *columns, count = spectra._replace(ivar=ivar)
     return Spectra(*(tf.boolean_mask(column, good) for column in columns), count)
 
 

@@ -72,6 +72,9 @@ def branches(parts) -> dict[str, tuple[str, ...]]:
 def known_days(run, days) -> list[float]:
     """Give the days in order, without those of which a model that reads no light curve knows nothing."""
     days, spec = sorted(set(days)), run.bundle.spec
+    if not {"light_curve", "stamps", "features"} & set(run.bundle.config.parts()):
+        # Static columns and spectra are the same on every day.
+        return [float("inf")]
     if "light_curve" in run.bundle.config.parts() or not spec.feature_days:
         return days
     known = [day for day in days if day >= spec.feature_days[0]]

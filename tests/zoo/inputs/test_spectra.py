@@ -71,10 +71,10 @@ def test_a_spectrum_without_shape_is_none(flux):
         assert not values[0].any() and values[1].any() and np.isfinite(values).all()
 
 
-def test_pixels_that_are_not_finite_are_left_out():
+def test_pixels_without_flux_are_left_out_and_unknown_errors_are_zero():
     made, less = _spectrum(60), _spectrum(60)
-    made.flux[20:30], made.ivar[5] = np.nan, np.nan
-    kept = np.isfinite(made.flux) & np.isfinite(made.ivar)
+    made.flux[20:30], made.ivar[5], less.ivar[5] = np.nan, np.nan, 0
+    kept = np.isfinite(made.flux)
     less = Spectrum(*(getattr(less, name)[kept] for name in ("wavelength", "flux", "ivar")))
     ours, theirs = _build([made]), _build([less])
     for name, values in ours.items():
