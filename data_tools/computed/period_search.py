@@ -131,11 +131,13 @@ def is_half_an_eclipsing_period(amplitude: np.ndarray, phase: np.ndarray, dark: 
     """
     if not np.isfinite(phase[2]):
         return False
-    ratio = amplitude[1] / amplitude[0]
+    ratios = amplitude / amplitude[0]
     # Turned over, every phase moves by half a turn.
     phase = phase if dark > 0 else phase + np.pi
     second, third = (np.cos(phase[k - 1] - k * phase[0]) for k in (2, 3))
-    return bool(ECLIPSE_RATIO[0] < ratio < ECLIPSE_RATIO[1] and second > ECLIPSE_COSINE and third > 0)
+    strong = ECLIPSE_RATIO[0] < ratios[1] < ECLIPSE_RATIO[1]
+    # The phase of a third harmonic in the noise says nothing.
+    return bool(strong and second > ECLIPSE_COSINE and ratios[2] * third > -0.03)
 
 
 def periodogram(time: np.ndarray, z: np.ndarray, weight: np.ndarray, step: float, last: int) -> np.ndarray:
