@@ -178,6 +178,8 @@ def _objects(run: Run, data, split: str):
 
 
 def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: bool, asked) -> None:
+    from zoo.training import stamp_reconstruction
+
     examples, directory = _objects(run, data, split)
     if run.bundle.entry.task == "reconstruct":
         from zoo.training.reconstruction import write_predictions
@@ -186,26 +188,15 @@ def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: boo
         whole = (float("inf"),)
         write_predictions(run, place, whole if days is DAYS else days, examples, directory, quiet)
     elif run.bundle.entry.task == "reconstruct_stamps":
-        _write_stamps(run, place, examples, directory, quiet)
+        stamp_reconstruction.write_predictions(run, place, examples, directory, quiet)
     else:
         from zoo.training import studies
 
         _write_classes(run, place, days, examples, directory, quiet)
+        if run.bundle.entry.task in stamp_reconstruction.TASKS:
+            stamp_reconstruction.write_predictions(run, place, examples, directory, quiet)
         studies.write_predictions(run, place, asked, examples, directory, quiet)
     _write_config(run, place, split, directory)
-
-
-def _write_stamps(run: Run, place: Path, examples, directory, quiet: bool) -> None:
-    import pandas as pd
-
-    from zoo.reports.reconstruct_stamps import TABLE
-
-    stage = run.stage(column.name for column in directory.info.static_columns)
-    values, _ = run.predictor(examples, stage, quiet=quiet, label="predicting")
-    names = np.array([*run.bundle.spec.classes, ""], object)[examples.labels]
-    table = pd.DataFrame({"object_id": examples.ids(), "class": names})
-    table = pd.concat([table, pd.DataFrame(values, columns=run.task.columns())], axis=1)
-    files.atomic(place / "report" / TABLE, lambda path: table.to_parquet(path, index=False))
 
 
 def _write_classes(run: Run, place: Path, days, examples, directory, quiet: bool) -> None:
