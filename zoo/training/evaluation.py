@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -93,15 +94,7 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
         places.append(place)
     if len(places) == 1:
         return index
-    tasks = {task if (task := _task_of(place)) in REPORTS else "classify" for place in places}
-    if len(tasks) > 1:
-        raise UsageError(
-            f"reconstructions and classifications have no score in common. Received: runs of {', '.join(sorted(tasks))}"
-        )
-    if tasks == {"reconstruct_stamps"}:
-        raise UsageError(f"one run that reconstructs stamps at a time. Received: {len(places)}")
-    compare = "several_reconstructions" if tasks == {"reconstruct"} else "several"
-    write_comparison = load(f"zoo.reports.{compare}:write_comparison")
+    compare = COMPARISONS[_kind(places)]
     # Beside the models' folders: a comparison among the runs would be taken for one of them.
     name = f"{places[0].name}-and-{len(places) - 1}-more"
     target = Path(out) if out else places[0].resolve().parent.parent / "comparisons" / name
@@ -109,7 +102,13 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
         from zoo.reports.several_levels import write_level_comparison
 
         write_level_comparison(places, target, tree)
-    return write_comparison(places, target)
+    if all(_task_of(place) == "reconstruct_classify" for place in places):
+        try:
+            load(COMPARISONS["reconstruct_stamps"])(places, target / "reconstructions")
+        except DataError as error:
+            # Runs without an object in common still have scores of their classes.
+            print(f"no comparison of the reconstructions: {error}", file=sys.stderr)
+    return load(compare)(places, target)
 
 
 REPORTS = {
@@ -117,6 +116,26 @@ REPORTS = {
     "reconstruct_stamps": "zoo.reports.reconstruct_stamps:write_report",
 }
 """Writer of a task's report; that of classifications for every other."""
+
+COMPARISONS = {
+    "reconstruct": "zoo.reports.several_reconstructions:write_comparison",
+    "reconstruct_stamps": "zoo.reports.several_stamps:write_comparison",
+    "classify": "zoo.reports.several:write_comparison",
+}
+"""Writer of the comparison of several runs, by what their scores are of."""
+
+
+def _kind(places: list[Path]) -> str:
+    """Give the key of `COMPARISONS` that suits all runs; those that do both go with either kind."""
+    tasks = {_task_of(place) for place in places}
+    if "reconstruct_stamps" in tasks and tasks <= {"reconstruct_stamps", "reconstruct_classify"}:
+        return "reconstruct_stamps"
+    kinds = {task if task in REPORTS else "classify" for task in tasks}
+    if len(kinds) > 1:
+        raise UsageError(
+            f"reconstructions and classifications have no score in common. Received: runs of {', '.join(sorted(kinds))}"
+        )
+    return kinds.pop()
 
 
 def _task_of(place: Path) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from pathlib import Path
 
 import keras
@@ -11,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.inputs.cuts import Cut
-from zoo.reports.stamps import ERRORS, PROTOTYPES, STAMPS
+from zoo.reports.stamps import ERRORS, PROTOTYPES, STAMPS, by_chance
 from zoo.tasks.reconstruct_stamps import stamp_scores
 from zoo.training import files
 from zoo.training.prediction import apply
@@ -80,7 +79,7 @@ def choose(table, each: int) -> dict[int, str]:
     dict of int to str
         Rows of the table with ``best``, ``median``, ``worst`` or an empty text, in the order in which they are drawn:
         ``each`` objects with the least, a middle and the largest error, each once; then `SHARED` objects that
-        depend on the ids alone. All have two frames or more where any object has.
+        depend on ids and classes alone. All have two frames or more where any object has.
     """
     there = (table["pixels"].to_numpy() > 0) & np.isfinite(table["rmse"].to_numpy())
     several = there & (table["frames"].to_numpy() > 1)
@@ -91,10 +90,11 @@ def choose(table, each: int) -> dict[int, str]:
     for kind, part in (("best", order[:each]), ("worst", order[::-1][:each]), ("median", order[middle:][:each])):
         found |= {int(row): kind for row in part if int(row) not in found}
     found = dict(sorted(found.items(), key=lambda item: ("best", "median", "worst").index(item[1])))
-    ids = table["object_id"].to_numpy()
-    # Neither the order of the objects nor the network may decide: other runs shall choose the same.
-    same = sorted(rows.tolist(), key=lambda row: (zlib.crc32(str(ids[row]).encode()), str(ids[row])))[:SHARED]
-    return found | {row: "" for row in same if row not in found}
+    places = {str(name): int(row) for name, row in zip(table["object_id"].to_numpy()[rows], rows, strict=True)}
+    labelled = (table["class"] != "").to_numpy()
+    # Those with a class first: runs that take no others shall have the same.
+    order = sorted(by_chance(places), key=lambda name: not labelled[places[name]])
+    return found | {places[name]: "" for name in order[:SHARED] if places[name] not in found}
 
 
 class Drawer:

@@ -29,7 +29,8 @@ def test_errors_are_pooled_over_pixels():
 def test_the_page_shows_them_and_a_missing_file_is_named(tmp_path):
     out = tmp_path / "report"
     out.mkdir()
-    config = {"model": "stamp_ae", "preset": "autoencoder", "survey": "ztf", "run": "one", "split": "test"}
+    config = {"model": "stamp_ae", "preset": "autoencoder", "survey": "ztf", "run": "one", "split": "test",
+              "seed": 0, "fold": None}  # fmt: skip
     (out / "report_config.json").write_text(json.dumps(config))
     with pytest.raises(DataError, match=r"stamp_errors\.parquet: must be there and readable.*zoo\.evaluate.*Received"):
         write_report(tmp_path)

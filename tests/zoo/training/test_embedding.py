@@ -10,13 +10,19 @@ import pandas as pd
 import pytest
 
 import zoo
+from tests.cases import variants
 from tests.conftest import ROOT
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory
 from tfrecords.schema import Stamps
 from tfrecords.writer import DatasetWriter
 from zoo.embed import main
+from zoo.models.network import representing
 from zoo.training.embedding import compute, embed_runs, thumbnail
+from zoo.training.loop import fit
+
+OF_MODEL = {"t2": {"feature_group": "gp_grid"}}
+"""Options of stage 1 that a model cannot do without on the tiny records."""
 
 FILES = sorted((ROOT / "tests" / "fixtures" / "plasticc_tiny").glob("*.csv.gz"))
 
@@ -159,3 +165,19 @@ def test_stamps_become_sprites(run, records, tmp_path):
     assert [lit[name].max() for name in ids] == [0, 255, 255, 0]
     assert lit[ids[2]].sum() > 1.5 * lit[ids[1]].sum() and lit[ids[1]][0, 0] == 0
     assert thumbnail(np.arange(12.0).reshape(3, 4)).shape == (4, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", variants.richest(), ids=str)
+def test_a_run_of_every_encoder_embeds_records(example, records, stamp_records, tmp_path):
+    data = stamp_records if example.entry.view.startswith("stamp") else records
+    run = fit(example.model, data=str(data), runs=str(tmp_path), quiet=True, epochs=1, batch_size=8, stages=None,
+              evaluate=False, export=False, **OF_MODEL.get(example.model, {}), **example.hparams)  # fmt: skip
+    assert example.model in representing()
+    embed_runs([run], data, tmp_path / "out", projector=True)
+    table = pd.read_parquet(tmp_path / "out" / "embeddings.parquet")
+    assert len(table) == 42 and (table["reason"] == "").all() and np.isfinite(_vectors(table)).all()
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())["runs"][0]
+    assert scores["objects"] == 42 and 0 <= scores["clustering"]["accuracy"] <= 1
+    sprite = (tmp_path / "out" / "projector").glob("*/sprite.png")
+    assert bool(list(sprite)) == (data == stamp_records)

@@ -26,6 +26,9 @@ NO_VALUE = "#F0E442"
 CUT = (0.5, 99.5)
 """Percentiles of an input's pixels between which its colours run."""
 
+WIDE = 30.0
+"""Errors whose largest is so many times the smallest are drawn on logarithmic axes."""
+
 ROWS = ("input", "output", "residual")
 
 
@@ -205,12 +208,12 @@ def errors_figure(errors: Mapping[str, np.ndarray], title: str = "") -> Figure:
     for index, name in enumerate(names[1:], 1):
         right.scatter(first, errors[name], s=9, linewidths=0, alpha=0.6, color=COLOURS[index % len(COLOURS)],
                       label=plain(name))  # fmt: skip
-    positive = [values[values > 0] for values in errors.values()]
-    ends = [limit(values) for values in positive if len(values) for limit in (np.min, np.max)]
-    if ends:
-        right.plot([min(ends), max(ends)], [min(ends), max(ends)], color="#999999", linewidth=0.8)
-        for axes in (left.set_xscale, right.set_xscale, right.set_yscale):
-            axes("log")
+    everything = np.concatenate(list(errors.values()))
+    low, high = float(everything.min()), float(everything.max())
+    right.plot([low, high], [low, high], color="#999999", linewidth=0.8)
+    if low > 0 and high / low > WIDE:
+        for scale in (left.set_xscale, right.set_xscale, right.set_yscale):
+            scale("log")
     right.set_xlabel(plain(f"RMSE by {names[0]}"))
     right.set_ylabel("RMSE of the same object by another run")
     right.legend()
