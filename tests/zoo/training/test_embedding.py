@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
@@ -18,8 +19,12 @@ from tfrecords.schema import Stamps
 from tfrecords.writer import DatasetWriter
 from zoo.embed import main
 from zoo.models.network import representing
+from zoo.training import bundle as bundles
 from zoo.training.embedding import compute, embed_runs, thumbnail
-from zoo.training.loop import fit
+from zoo.training.loop import fit_tables, open_data
+from zoo.training.resolve import resolve
+from zoo.training.run import Run
+from zoo.training.start import start
 
 OF_MODEL = {"t2": {"feature_group": "gp_grid"}}
 """Options of stage 1 that a model cannot do without on the tiny records."""
@@ -167,12 +172,24 @@ def test_stamps_become_sprites(run, records, tmp_path):
     assert thumbnail(np.arange(12.0).reshape(3, 4)).shape == (4, 4)
 
 
+def _untrained(model: str, **options) -> Run:
+    """Make the run of a network with its first weights and fitted tables."""
+    settled = resolve(model, stages=None, **options)
+    directory, spec, splits = open_data(settled)
+    bundle = bundles.Bundle(model, dataclasses.asdict(settled.hparams), settled.inputs, spec, settled.run.loss)
+    network = bundle.build()
+    fit_tables(network, splits["train"], settled)
+    path = start(settled, directory, spec, splits)
+    bundles.save(path / "bundle", bundle, network)
+    return Run(path)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("example", variants.richest(), ids=str)
 def test_a_run_of_every_encoder_embeds_records(example, records, stamp_records, tmp_path):
     data = stamp_records if example.entry.view.startswith("stamp") else records
-    run = fit(example.model, data=str(data), runs=str(tmp_path), quiet=True, epochs=1, batch_size=8, stages=None,
-              evaluate=False, export=False, **OF_MODEL.get(example.model, {}), **example.hparams)  # fmt: skip
+    options = OF_MODEL.get(example.model, {}) | example.hparams
+    run = _untrained(example.model, data=str(data), runs=str(tmp_path), **options)
     assert example.model in representing()
     embed_runs([run], data, tmp_path / "out", projector=True)
     table = pd.read_parquet(tmp_path / "out" / "embeddings.parquet")
