@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import zoo
+from tests import stamp_records as made
 from tests.cases import variants
 from tests.conftest import ROOT
 from tfrecords.errors import DataError, UsageError
@@ -26,7 +27,13 @@ from zoo.training.resolve import resolve
 from zoo.training.run import Run
 from zoo.training.start import start
 
-OF_MODEL = {"t2": {"feature_group": "gp_grid"}}
+COLUMNS_OF_STAMPS = {"alert_columns": list(made.COLUMNS)}
+OF_MODEL = {
+    "t2": {"feature_group": "gp_grid"},
+    "stamp_classifier": COLUMNS_OF_STAMPS,
+    "stamp_classifier_enhanced": COLUMNS_OF_STAMPS,
+    "temporal_stamp_classifier": COLUMNS_OF_STAMPS | {"classes": None},
+}
 """Options of stage 1 that a model cannot do without on the tiny records."""
 
 FILES = sorted((ROOT / "tests" / "fixtures" / "plasticc_tiny").glob("*.csv.gz"))
