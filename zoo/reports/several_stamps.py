@@ -177,8 +177,8 @@ def _columns(runs: list[_Run], object_id: str) -> list[Column]:
     for run in runs:
         place = int(np.flatnonzero(run.stamps.object_id == object_id)[0])
         # Once: ids are as long as a stamp is wide.
-        words = f"{'' if columns else object_id}\n{run.stamps.label[place] or 'no class'}\n{run.about['model']}\n{run.about['run']}"
-        head = f"{words}\nRMSE {run.stamps.rmse[place]:.3g}"
+        words = ["" if columns else object_id, str(run.stamps.label[place]) or "no class", run.about["model"]]
+        head = "\n".join([*words, run.about["run"], f"RMSE {run.stamps.rmse[place]:.3g}"])
         # Only what is scaled alike can share its colours.
         columns += run.stamps.columns(place, head, object_id if alike else f"{object_id} {run.name}")
     return columns
