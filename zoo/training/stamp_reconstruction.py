@@ -79,11 +79,11 @@ def choose(table, each: int) -> dict[int, str]:
     dict of int to str
         Rows of the table with ``best``, ``median``, ``worst`` or an empty text, in the order in which they are drawn:
         ``each`` objects with the least, a middle and the largest error, each once; then `SHARED` objects that
-        depend on ids and classes alone. All have two frames or more where any object has.
+        depend on ids and classes alone. All have two frames or more where enough objects have.
     """
     there = (table["pixels"].to_numpy() > 0) & np.isfinite(table["rmse"].to_numpy())
     several = there & (table["frames"].to_numpy() > 1)
-    rows = np.flatnonzero(several if several.any() else there)
+    rows = np.flatnonzero(several if several.sum() >= 3 * each else there)
     order = rows[np.argsort(table["rmse"].to_numpy()[rows], kind="stable")]
     middle = max((len(order) - each) // 2, 0)
     found: dict[int, str] = {}
