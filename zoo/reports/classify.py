@@ -73,7 +73,8 @@ def write_report(run_dir: str | Path, bootstrap: int = 200, seed: int = 0) -> Pa
     write_json(out / "metrics.json", _metrics(run, scores, per_class, bootstrap, seed))
     figures = _figures(run, out, blocks[-1], scores)
     curves = _light_curves(run, out) + _activations(run, out)
-    return write_text(out / "index.md", _page(run, blocks, scores, per_class, figures, curves, bootstrap))
+    stamps = _stamps(run, out)
+    return write_text(out / "index.md", _page(run, blocks, scores, per_class, figures, stamps, curves, bootstrap))
 
 
 def _title(run: RunFiles, what: str, block: DayPredictions | None = None) -> str:
@@ -193,7 +194,18 @@ def _activations(run: RunFiles, out: Path) -> list[tuple[str, str]]:
     return drawn
 
 
-def _page(run, blocks, scores, per_class, figures, curves, bootstrap) -> str:
+def _stamps(run: RunFiles, out: Path) -> list[str]:
+    """Write what the page says of reconstructed stamps, of runs that reconstruct them too."""
+    from zoo.reports.stamps import ERRORS, error_part, read_errors, score_table, stamp_part
+
+    if not (out / ERRORS).is_file():
+        return []
+    table = score_table(read_errors(run.path))
+    write_csv(out / "reconstruction_scores.csv", table)
+    return [f"## Errors of the reconstruction\n\n{error_part(table)}", *stamp_part(run.path, _title(run, "").strip())]
+
+
+def _page(run, blocks, scores, per_class, figures, stamps, curves, bootstrap) -> str:
     config = run.config
     last = scores.iloc[-1]
     mark = config.mark
@@ -217,6 +229,7 @@ def _page(run, blocks, scores, per_class, figures, curves, bootstrap) -> str:
     parts.append(f"## Scores by class, {until_text(last['day'])}{mark}")
     parts.append(_class_table(per_class[per_class["day"] == last["day"]]))
     parts += [f"## {heading}{mark}\n\n![{heading}]({name})" for heading, name in figures[2:]]
+    parts += stamps
     levels = sorted(path.parent.name for path in (run.path / "report").glob("levels_*/index.md"))
     if levels:
         links = [f"* [{name.removeprefix('levels_')}]({name}/index.md)" for name in levels]

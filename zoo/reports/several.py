@@ -104,7 +104,9 @@ def write_comparison(run_dirs: Sequence[str | Path], out_dir: str | Path) -> Pat
     write_json(out / "metrics.json", _metrics(groups, by_days, per_class, cautions, last))
     figures = _figures(out, groups, by_days, matrices, classes, last, bool(cautions))
     levels = sorted(path.parent.name for path in out.glob("levels_*/index.md"))
-    return write_text(out / "index.md", _page(groups, by_days, per_class, cautions, figures, classes, last, levels))
+    stamps = (out / "reconstructions" / "index.md").is_file()
+    page = _page(groups, by_days, per_class, cautions, figures, classes, last, levels, stamps)
+    return write_text(out / "index.md", page)
 
 
 def _read(run_dirs: Sequence[str | Path]) -> list[ScoredRun]:
@@ -275,7 +277,7 @@ def _figures(out, groups, by_days, matrices, classes, last, marked: bool) -> lis
     return figures
 
 
-def _page(groups, by_days, per_class, cautions, figures, classes, last, levels) -> str:
+def _page(groups, by_days, per_class, cautions, figures, classes, last, levels, reconstructed) -> str:
     until = until_text(last)
     mark = " †" if cautions else ""
     parts = ["# Comparison of runs", *(f"> **CAUTION †: {text}**" for text in cautions), SPREAD]
@@ -310,6 +312,8 @@ def _page(groups, by_days, per_class, cautions, figures, classes, last, levels) 
     if levels:
         links = [f"* [{name.removeprefix('levels_')}]({name}/index.md)" for name in levels]
         parts.append("## Scores at the levels of a tree of classes\n\n" + "\n".join(links))
+    if reconstructed:
+        parts.append("## Reconstructions\n\n* [errors and stamps of the runs](reconstructions/index.md)")
     parts.append(
         "## Draw this again\n\nFrom the runs' own `report/` files, without their models: "
         f"`zoo.reports.several.write_comparison([...], OUT)` with the run directories of {runs}. "

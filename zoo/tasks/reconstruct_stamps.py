@@ -10,6 +10,16 @@ from zoo.tasks.reconstruct import Reconstruct, object_rmse
 ELBO = "ELBO"
 
 
+def stamp_scores(outputs) -> dict:
+    """Give the error ``rmse`` and the number ``pixels`` of the observed pixels of every object, (batch,), float32."""
+    seen = outputs["observed"]
+    axes = tuple(range(1, len(seen.shape)))
+    return {
+        "rmse": object_rmse(outputs["target"], outputs["reconstruction"], seen),
+        "pixels": ops.sum(ops.cast(seen, "float32"), axis=axes),
+    }
+
+
 class ReconstructStamps(Reconstruct):
     """The pixels of a stamp as the network sees them; no labels are needed.
 
@@ -37,18 +47,10 @@ class ReconstructStamps(Reconstruct):
     def columns(self):
         return ["rmse", "pixels"]
 
-    def _scores(self, network, outputs):
-        seen = outputs["observed"]
-        axes = tuple(range(1, len(seen.shape)))
-        return {
-            "rmse": object_rmse(outputs["target"], outputs["reconstruction"], seen),
-            "pixels": ops.sum(ops.cast(seen, "float32"), axis=axes),
-        }
-
     def predictions(self, network, outputs):
-        return ops.stack(list(self._scores(network, outputs).values()), axis=1)
+        return ops.stack(list(stamp_scores(outputs).values()), axis=1)
 
     def answer(self, network, outputs):
         """Give the reconstruction, what it is of, where that has a value, the code, and the error of each object."""
         names = ("reconstruction", "target", "observed", *(name for name in self.extra if name in outputs))
-        return {name: outputs[name] for name in names} | self._scores(network, outputs)
+        return {name: outputs[name] for name in names} | stamp_scores(outputs)

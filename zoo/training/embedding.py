@@ -166,9 +166,11 @@ def _table(run, ids, labels, values, observations, extra, more):
     names = np.array([*run.bundle.spec.classes, None], object)
     table = pd.DataFrame({"object_id": list(ids), "class": names[labels], "observations": observations})
     parts = run.bundle.config.parts()
-    empty = np.asarray(observations) == 0 if "light_curve" in parts else np.zeros(len(values), bool)
+    seen = {"light_curve", "stamps"} & set(parts)
+    empty = np.asarray(observations) == 0 if seen else np.zeros(len(values), bool)
+    nothing = "stamp" if "stamps" in seen else "light curve"
     reasons = np.where(finite, "", "the network's representation is not finite")
-    table["reason"] = np.where(finite & empty, "no observation left: as of an empty light curve", reasons)
+    table["reason"] = np.where(finite & empty, f"no observation left: as of an empty {nothing}", reasons)
     if extra is not None:
         table[extra] = more
     return pd.concat([table, pd.DataFrame(values, columns=_columns(values.shape[1]), index=table.index)], axis=1)

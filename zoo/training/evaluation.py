@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -94,13 +95,7 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
         places.append(place)
     if len(places) == 1:
         return index
-    tasks = {task if (task := _task_of(place)) in REPORTS else "classify" for place in places}
-    if len(tasks) > 1:
-        raise UsageError(f"different tasks have no score in common. Received: runs of {', '.join(sorted(tasks))}")
-    if tasks & {"reconstruct_stamps", "contrast"}:
-        raise UsageError(f"one run of the task {tasks.pop()} at a time. Received: {len(places)}")
-    compare = "several_reconstructions" if tasks == {"reconstruct"} else "several"
-    write_comparison = load(f"zoo.reports.{compare}:write_comparison")
+    compare = COMPARISONS[_kind(places)]
     # Beside the models' folders: a comparison among the runs would be taken for one of them.
     name = f"{places[0].name}-and-{len(places) - 1}-more"
     target = Path(out) if out else places[0].resolve().parent.parent / "comparisons" / name
@@ -108,7 +103,13 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
         from zoo.reports.several_levels import write_level_comparison
 
         write_level_comparison(places, target, tree)
-    return write_comparison(places, target)
+    if all(_task_of(place) == "reconstruct_classify" for place in places):
+        try:
+            load(COMPARISONS["reconstruct_stamps"])(places, target / "reconstructions")
+        except DataError as error:
+            # Runs without an object in common still have scores of their classes.
+            print(f"no comparison of the reconstructions: {error}", file=sys.stderr)
+    return load(compare)(places, target)
 
 
 REPORTS = {
@@ -117,6 +118,27 @@ REPORTS = {
     "contrast": "zoo.reports.retrieval:write_report",
 }
 """Writer of a task's report; that of classifications for every other."""
+
+COMPARISONS = {
+    "reconstruct": "zoo.reports.several_reconstructions:write_comparison",
+    "reconstruct_stamps": "zoo.reports.several_stamps:write_comparison",
+    "classify": "zoo.reports.several:write_comparison",
+}
+"""Writer of the comparison of several runs, by what their scores are of."""
+
+
+def _kind(places: list[Path]) -> str:
+    """Give the key of `COMPARISONS` that suits all runs; those that do both go with either kind."""
+    tasks = {_task_of(place) for place in places}
+    if "reconstruct_stamps" in tasks and tasks <= {"reconstruct_stamps", "reconstruct_classify"}:
+        return "reconstruct_stamps"
+    kinds = {task if task in REPORTS else "classify" for task in tasks}
+    if len(kinds) > 1:
+        raise UsageError(f"different tasks have no score in common. Received: runs of {', '.join(sorted(kinds))}")
+    kind = kinds.pop()
+    if kind not in COMPARISONS:
+        raise UsageError(f"one run of the task {kind} at a time. Received: {len(places)}")
+    return kind
 
 
 def _task_of(place: Path) -> str | None:
@@ -178,6 +200,8 @@ def _objects(run: Run, data, split: str):
 
 
 def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: bool, asked) -> None:
+    from zoo.training import stamp_reconstruction
+
     examples, directory = _objects(run, data, split)
     if run.bundle.entry.task == "reconstruct":
         from zoo.training.reconstruction import write_predictions
@@ -186,7 +210,7 @@ def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: boo
         whole = (float("inf"),)
         write_predictions(run, place, whole if days is DAYS else days, examples, directory, quiet)
     elif run.bundle.entry.task == "reconstruct_stamps":
-        _write_stamps(run, place, examples, directory, quiet)
+        stamp_reconstruction.write_predictions(run, place, examples, directory, quiet)
     elif run.bundle.entry.task == "contrast":
         from zoo.training.retrieval import write_retrieval
 
@@ -197,21 +221,10 @@ def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: boo
         from zoo.training import studies
 
         _write_classes(run, place, days, examples, directory, quiet)
+        if run.bundle.entry.task in stamp_reconstruction.TASKS:
+            stamp_reconstruction.write_predictions(run, place, examples, directory, quiet)
         studies.write_predictions(run, place, asked, examples, directory, quiet)
     _write_config(run, place, split, directory)
-
-
-def _write_stamps(run: Run, place: Path, examples, directory, quiet: bool) -> None:
-    import pandas as pd
-
-    from zoo.reports.reconstruct_stamps import TABLE
-
-    stage = run.stage(column.name for column in directory.info.static_columns)
-    values, _ = run.predictor(examples, stage, quiet=quiet, label="predicting")
-    names = np.array([*run.bundle.spec.classes, ""], object)[examples.labels]
-    table = pd.DataFrame({"object_id": examples.ids(), "class": names})
-    table = pd.concat([table, pd.DataFrame(values, columns=run.task.columns())], axis=1)
-    files.atomic(place / "report" / TABLE, lambda path: table.to_parquet(path, index=False))
 
 
 def _write_classes(run: Run, place: Path, days, examples, directory, quiet: bool) -> None:

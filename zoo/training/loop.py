@@ -264,11 +264,9 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
             splits["validation"], stage, options.batch_size, options.cuts, share=team.share
         )
         recorder = around.Recorder(path, options, task, steps, state, quiet, writes=team.chief)
-        boards = _board(path, settled, spec) if team.chief else [around.ClassBoard(None, spec.classes)]
-        if team.chief and entry.task == "reconstruct":
-            from zoo.training.reconstruction import ReconstructionBoard
-
-            boards.append(ReconstructionBoard(path / "tensorboard", splits["validation"], stage, options.figure_epochs))
+        boards = [around.ClassBoard(None, spec.classes)]
+        if team.chief:
+            boards = _board(path, settled, spec, splits["validation"], stage)
         extra = [around.LossGuard(options.max_bad_steps, path), around.AverageInValidation(), recorder, *boards]
         if options.max_hours is not None:
             extra.append(TimeLimit(options.max_hours, started, path, team, quiet))
@@ -379,7 +377,15 @@ def _compiled(model, options, steps: int):
     return model
 
 
-def _board(path: Path, settled: Resolved, spec) -> list:
+BOARDS = {
+    "reconstruct": "zoo.training.reconstruction:ReconstructionBoard",
+    "reconstruct_stamps": "zoo.training.stamp_reconstruction:StampBoard",
+    "reconstruct_classify": "zoo.training.stamp_reconstruction:StampBoard",
+}
+"""What draws the reconstructions of a task in TensorBoard."""
+
+
+def _board(path: Path, settled: Resolved, spec, validation, stage) -> list:
     import keras
     from tensorboard.plugins.hparams import api
 
@@ -390,5 +396,8 @@ def _board(path: Path, settled: Resolved, spec) -> list:
     plain = {key: value if isinstance(value, (bool, int, float, str)) else str(value)
              for key, value in flat.items() if value is not None}  # fmt: skip
     boards = [keras.callbacks.TensorBoard(str(folder), write_graph=False), ClassBoard(folder, spec.classes)]
+    task = registry.get(settled.model).task
+    if task in BOARDS and len(validation):
+        boards.append(registry.load(BOARDS[task])(folder, validation, stage, settled.run.figure_epochs))
     own = [logger.create(settled.run.logger, path, flat)] if settled.run.logger else []
     return [*boards, api.KerasCallback(str(folder), plain, trial_id=f"{path.parent.name}/{path.name}"), *own]

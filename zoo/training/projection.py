@@ -186,8 +186,8 @@ def neighbours(values: np.ndarray, place: int, k: int, config: ProjectionConfig)
 def clustering(values: np.ndarray, labels: np.ndarray, config: ProjectionConfig) -> dict:
     """Score k-means with as many clusters as there are classes.
 
-    Each cluster stands for one class, the assignment being the one under which most objects are right (Hungarian
-    algorithm), so accuracy = max over assignments m of mean(label = m(cluster)).
+    Each cluster stands for one class, the assignment being the one under which most objects are right, see
+    `zoo.reports.clusters.cluster_scores`.
 
     Parameters
     ----------
@@ -198,30 +198,22 @@ def clustering(values: np.ndarray, labels: np.ndarray, config: ProjectionConfig)
     Returns
     -------
     dict
-        ``accuracy``, ``adjusted_rand``, ``objects``, ``classes``; or ``reason`` where there is nothing to score.
+        As that gives it.
     """
-    from scipy.optimize import linear_sum_assignment
     from sklearn.cluster import KMeans
-    from sklearn.metrics import adjusted_rand_score
     from threadpoolctl import threadpool_limits
 
-    classes, truth = np.unique(labels, return_inverse=True)
-    if len(classes) < 2:
-        return {"reason": f"needs objects of at least two classes, there are {len(classes)}"}
+    from zoo.reports.clusters import cluster_scores
+
+    classes = len(np.unique(labels))
+    if classes < 2:
+        return cluster_scores(np.zeros(len(labels), "int64"), labels)
     values = normalised(values, config.normalise)
     with threadpool_limits(1), warnings.catch_warnings():
         # It warns where fewer different points than clusters are left.
         warnings.simplefilter("ignore")
-        found = KMeans(len(classes), n_init=10, random_state=config.seed).fit_predict(values)
-    table = np.zeros((len(classes), len(classes)), "int64")
-    np.add.at(table, (found, truth), 1)
-    hit = table[linear_sum_assignment(table, maximize=True)].sum()
-    return {
-        "accuracy": float(hit / len(truth)),
-        "adjusted_rand": float(adjusted_rand_score(truth, found)),
-        "objects": len(truth),
-        "classes": len(classes),
-    }
+        found = KMeans(classes, n_init=10, random_state=config.seed).fit_predict(values)
+    return cluster_scores(found, labels)
 
 
 def linear_probe(train, train_labels, test, test_labels, config: ProjectionConfig) -> dict:

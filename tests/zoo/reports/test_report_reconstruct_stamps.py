@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from tfrecords.errors import DataError
-from zoo.reports.reconstruct_stamps import score_table, write_report
+from zoo.reports.reconstruct_stamps import write_report
+from zoo.reports.stamps import score_table
 
 OBJECTS = pd.DataFrame(
     {"object_id": list("abcd"), "class": ["SN", "SN", "", "AGN"], "rmse": [0.1, 0.3, 0.2, 0.0],
@@ -28,11 +29,12 @@ def test_errors_are_pooled_over_pixels():
 def test_the_page_shows_them_and_a_missing_file_is_named(tmp_path):
     out = tmp_path / "report"
     out.mkdir()
-    config = {"model": "stamp_ae", "preset": "autoencoder", "survey": "ztf", "run": "one", "split": "test"}
+    config = {"model": "stamp_ae", "preset": "autoencoder", "survey": "ztf", "run": "one", "split": "test",
+              "seed": 0, "fold": None}  # fmt: skip
     (out / "report_config.json").write_text(json.dumps(config))
-    with pytest.raises(DataError, match=r"predictions\.parquet must be readable.*zoo\.evaluate.*Received"):
+    with pytest.raises(DataError, match=r"stamp_errors\.parquet: must be there and readable.*zoo\.evaluate.*Received"):
         write_report(tmp_path)
-    OBJECTS.to_parquet(out / "predictions.parquet")
+    OBJECTS.to_parquet(out / "stamp_errors.parquet")
     text = write_report(tmp_path).read_text()
     assert "4 objects of the split test" in text and "| SN" in text and "0.2646" in text
     assert json.loads((out / "metrics.json").read_text())["scores"][0]["objects"] == 4

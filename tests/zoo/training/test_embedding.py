@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
@@ -10,13 +11,30 @@ import pandas as pd
 import pytest
 
 import zoo
+from tests import stamp_records as made
+from tests.cases import variants
 from tests.conftest import ROOT
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory
 from tfrecords.schema import Stamps
 from tfrecords.writer import DatasetWriter
 from zoo.embed import main
+from zoo.models.network import representing
+from zoo.training import bundle as bundles
 from zoo.training.embedding import compute, embed_runs, thumbnail
+from zoo.training.loop import fit_tables, open_data
+from zoo.training.resolve import resolve
+from zoo.training.run import Run
+from zoo.training.start import start
+
+COLUMNS_OF_STAMPS = {"alert_columns": list(made.COLUMNS)}
+OF_MODEL = {
+    "t2": {"feature_group": "gp_grid"},
+    "stamp_classifier": COLUMNS_OF_STAMPS,
+    "stamp_classifier_enhanced": COLUMNS_OF_STAMPS,
+    "temporal_stamp_classifier": COLUMNS_OF_STAMPS | {"classes": None},
+}
+"""Options of stage 1 that a model cannot do without on the tiny records."""
 
 FILES = sorted((ROOT / "tests" / "fixtures" / "plasticc_tiny").glob("*.csv.gz"))
 
@@ -159,3 +177,31 @@ def test_stamps_become_sprites(run, records, tmp_path):
     assert [lit[name].max() for name in ids] == [0, 255, 255, 0]
     assert lit[ids[2]].sum() > 1.5 * lit[ids[1]].sum() and lit[ids[1]][0, 0] == 0
     assert thumbnail(np.arange(12.0).reshape(3, 4)).shape == (4, 4)
+
+
+def _untrained(model: str, **options) -> Run:
+    """Make the run of a network with its first weights and fitted tables."""
+    settled = resolve(model, stages=None, **options)
+    directory, spec, splits = open_data(settled)
+    bundle = bundles.Bundle(model, dataclasses.asdict(settled.hparams), settled.inputs, spec, settled.run.loss)
+    network = bundle.build()
+    fit_tables(network, splits["train"], settled)
+    path = start(settled, directory, spec, splits)
+    bundles.save(path / "bundle", bundle, network)
+    return Run(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", variants.richest(), ids=str)
+def test_a_run_of_every_encoder_embeds_records(example, records, stamp_records, tmp_path):
+    data = stamp_records if example.entry.view.startswith("stamp") else records
+    options = OF_MODEL.get(example.model, {}) | example.hparams
+    run = _untrained(example.model, data=str(data), runs=str(tmp_path), **options)
+    assert example.model in representing()
+    embed_runs([run], data, tmp_path / "out", projector=True)
+    table = pd.read_parquet(tmp_path / "out" / "embeddings.parquet")
+    assert len(table) == 42 and (table["reason"] == "").all() and np.isfinite(_vectors(table)).all()
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())["runs"][0]
+    assert scores["objects"] == 42 and 0 <= scores["clustering"]["accuracy"] <= 1
+    sprite = (tmp_path / "out" / "projector").glob("*/sprite.png")
+    assert bool(list(sprite)) == (data == stamp_records)

@@ -169,6 +169,31 @@ class Vade(StampAutoencoder):
             "log_variance": found["log_var_x"],
         }
 
+    def prototypes(self):
+        """Give what the components of the mixture stand for; None under ``objective: vae``, which has no mixture.
+
+        Returns
+        -------
+        dict of tensor, float32
+            ``weight`` (component,); ``mean``, ``below`` and ``above`` (component, crop, crop, channel), the images
+            that μ_c, μ_c − σ_cj e_j and μ_c + σ_cj e_j are decoded to, j being the axis of the largest σ_cj, which is
+            ``spread`` (component,); ``pixel_spread`` (component,), the standard deviation of the pixels at μ_c.
+        """
+        if self.config.objective != "vade":
+            return None
+        means, log_variances = (ops.convert_to_tensor(item) for item in (self.prior.means, self.prior.log_variances))
+        widest = ops.one_hot(ops.argmax(log_variances, axis=1), self.config.latent, dtype="float32")
+        step = widest * ops.exp(0.5 * log_variances)
+        images, log_pixel = self.decode(means, training=False)
+        return {
+            "weight": ops.softmax(ops.convert_to_tensor(self.prior.weight_logits)),
+            "mean": images,
+            "below": self.decode(means - step, training=False)[0],
+            "above": self.decode(means + step, training=False)[0],
+            "spread": ops.sum(step, axis=1),
+            "pixel_spread": ops.exp(0.5 * log_pixel),
+        }
+
     def parts_of_model(self):
         """Give the named parts that can be loaded, frozen or reset on their own."""
         variance = {} if self.variance is None else {"variance": self.variance}

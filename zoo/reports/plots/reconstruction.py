@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.reports.plots.lightcurves import band_look
-from zoo.reports.plots.style import COLOURS, day_axis, marker_look, new_figure, plain, set_title, styled
+from zoo.reports.plots.style import COLOURS, as_image, day_axis, marker_look, new_figure, plain, set_title, styled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,10 +69,7 @@ def _band(axes, points, look) -> None:
 
 def reconstruction_image(points: pd.DataFrame, title: str = "") -> np.ndarray:
     """Draw one object as an image for TensorBoard, uint8 [H, W, 4]."""
-    figure = reconstruction_figure(points, title)
-    figure.set_dpi(80)
-    figure.canvas.draw()
-    return np.array(figure.canvas.buffer_rgba(), dtype=np.uint8)
+    return as_image(reconstruction_figure(points, title))
 
 
 @styled
