@@ -8,8 +8,8 @@ import pytest
 from keras import ops
 
 from zoo.layers.batch_renorm import BatchRenorm
-from zoo.layers.quarter_turns import quarter_turns
 from zoo.layers.stamp_conv import ImageBatchNorm, doubled
+from zoo.layers.stamp_turns import quarter_turns
 from zoo.models.alexnet.model import local_response
 
 RNG = np.random.default_rng(0)

@@ -118,7 +118,7 @@ def test_images_come_to_one_zero_point():
     inputs, _, _ = StampBench(Example("stamp_rcnn", "windows")).batch(2)
     inputs["alerts"][..., 1] = [[25.0, 27.5, 22.5, np.nan, -999.0]] * 2
     inputs = {key: tf.constant(value) for key, value in inputs.items()}
-    plain = network.scaling(inputs["stamps"])[0].numpy()
+    plain = network.preprocess(inputs["stamps"])[0].numpy()
     factors = np.array([1, 0.1, 10, 1, 1])[:, None, None, None]
     scaled = network._images(inputs, inputs["mask"]).numpy()
     np.testing.assert_allclose(scaled, plain * factors * inputs["mask"].numpy()[..., None, None, None], rtol=1e-5)

@@ -22,8 +22,12 @@ class StampRcnnConfig(StampConfig):
         deviation.
     crop : int
         Pixels of a side that are cut out of the centre.
-    normalize : {"per_image", "sky", "none"}
-        Scale every image and channel to [0, 1] after the cut, or subtract the median of the whole image, or leave it.
+    normalize : {"per_image", "per_sample", "per_image_-1_1", "l2", "sky", "none"}
+        Scale of the pixels of the cut: x − min over its maximum for every image and channel, the same over all
+        channels together, 2x − 1 of the first, x over the root of the sum of squares; x − median of the whole image;
+        or none.
+    nan_to : float
+        Value of unknown pixels, and of a constant image, after scaling.
     window : int
         Consecutive frames that are seen together at a step.
     times : bool
@@ -50,7 +54,7 @@ class StampRcnnConfig(StampConfig):
     """
 
     channels: list[str] = dataclasses.field(default_factory=lambda: ["science"])
-    normalize: Literal["per_image", "sky", "none"] = "sky"
+    normalize: Literal["per_image", "per_sample", "per_image_-1_1", "l2", "sky", "none"] = "sky"
     window: int = 3
     times: bool = True
     zero_point: str = ""
@@ -69,9 +73,9 @@ class StampRcnnConfig(StampConfig):
             raise UsageError(f"r_max must be >= 1 and d_max >= 0. Received: {self.r_max}, {self.d_max}")
         if not math.isfinite(self.reference_zero_point):
             raise UsageError(f"reference_zero_point must be finite. Received: {self.reference_zero_point}")
-        if self.zero_point and self.normalize == "per_image":
+        if self.zero_point and self.normalize not in ("sky", "none"):
             raise UsageError(
-                "zero_point scales fluxes, which normalize per_image would undo. Valid: sky, none. Received: per_image"
+                f"zero_point scales fluxes, which normalize would undo. Valid: sky, none. Received: {self.normalize}"
             )
 
 

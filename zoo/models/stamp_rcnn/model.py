@@ -128,7 +128,7 @@ class StampRcnn(StampNetwork):
 
     def _images(self, inputs, mask):
         """Give the prepared images (batch, frame, crop, crop, channel), 0 under a False mask."""
-        images, _ = self.scaling(inputs["stamps"])
+        images, _ = self.preprocess(inputs["stamps"])
         if self.config.zero_point:
             column = self.info.alert_columns.index(self.config.zero_point)
             factor = flux_factor(inputs["alerts"][..., column], self.config.reference_zero_point)
