@@ -38,14 +38,31 @@ class ImageBatchNorm(MaskedBatchNorm):
 
     def call(self, images, counted=None, training=None):
         """Normalise images (batch, height, width, channel); ``counted`` (batch,), bool: those that count, or all."""
-        batch, side = ops.shape(images)[0], images.shape[1] * images.shape[2]
-        values = ops.reshape(images, (batch, side, images.shape[3]))
-        counted = ops.ones((batch,), "bool") if counted is None else counted
-        mask = ops.broadcast_to(counted[:, None], (batch, side))
-        return ops.reshape(super().call(values, mask, training=training), ops.shape(images))
+        mask = None if counted is None else ops.broadcast_to(counted[:, None, None], ops.shape(images)[:3])
+        return super().call(images, mask, training=training)
 
     def compute_output_shape(self, images_shape, counted_shape=None):
         return images_shape
+
+
+def normalised(images, convolution, norm, counted=None, training=None):
+    """Give what an `ImageBatchNorm` makes of a convolution's result; outside training the two are one convolution.
+
+    Parameters
+    ----------
+    images : tensor (batch, side, side, channel)
+    convolution : keras.layers.Conv2D
+        Without activation.
+    norm : ImageBatchNorm
+    counted : tensor (batch,), bool, optional
+    """
+    if training and norm.trainable:
+        return norm(convolution(images), counted, training=True)
+    scale, shift = norm.affine()
+    kernel = ops.cast(convolution.kernel, "float32") * scale
+    bias = ops.cast(convolution.bias, "float32") * scale + shift
+    found = ops.conv(images, ops.cast(kernel, images.dtype), convolution.strides, convolution.padding, "channels_last")
+    return found + ops.cast(bias, images.dtype)
 
 
 def _convolutions(filters, strides, policy):
@@ -106,7 +123,7 @@ class StampEncoder(keras.layers.Layer):
             Images that count in the normalisation.
         """
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            images = ops.relu(norm(convolution(images), counted, training=training))
+            images = ops.relu(normalised(images, convolution, norm, counted, training))
         values = ops.reshape(images, (ops.shape(images)[0], -1))
         found = tuple(dense(values) for dense in self.dense)
         return found if len(found) > 1 else found[0]
@@ -165,13 +182,11 @@ class StampDecoder(keras.layers.Layer):
         """Give images (batch, side, side, channel) of codes (batch, latent); ``counted`` as in `StampEncoder`."""
         first = self.sides[0]
         images = ops.reshape(self.dense(latent), (-1, first, first, self.settings["filters"]))
-        for place, convolution in enumerate(self.convolutions):
+        for place, norm in enumerate(self.norms):
             if place in (2, 4):
                 images = doubled(images, self.sides[place // 2])
-            images = convolution(images)
-            if place < len(self.norms):
-                images = ops.relu(self.norms[place](images, counted, training=training))
-        return self.activation(images)
+            images = ops.relu(normalised(images, self.convolutions[place], norm, counted, training))
+        return self.activation(self.convolutions[-1](images))
 
     def compute_output_shape(self, latent_shape, counted_shape=None):
         return (latent_shape[0], self.settings["side"], self.settings["side"], self.settings["channels"])
