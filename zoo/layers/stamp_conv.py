@@ -21,12 +21,23 @@ def doubled(images, size: int):
     The row i of the result is the row ⌊i n / size⌋ of the image, which for these sizes is ⌊i / 2⌋. The resizing of
     TensorFlow takes other rows for 2n − 1.
     """
-    side, channels = images.shape[1], images.shape[3]
+    side = images.shape[1]
     if size not in (2 * side, 2 * side - 1):
         raise ValueError(f"the side doubles, or is one less. Valid: {2 * side - 1}, {2 * side}. Received: {size}")
-    images = ops.expand_dims(ops.expand_dims(images, 2), 4)
-    images = ops.broadcast_to(images, (ops.shape(images)[0], side, 2, side, 2, channels))
-    return ops.reshape(images, (-1, 2 * side, 2 * side, channels))[:, :size, :size]
+    rows, odd = [place // 2 for place in range(size)], 2 * side - size
+
+    # The gradient, a sum over each pixel's copies, is written out: that of a gather is slower than a pool.
+    @ops.custom_gradient
+    def apply(images):
+        def gradient(*arguments, upstream=None):
+            if upstream is None:
+                (upstream,) = arguments
+            whole = ops.pad(upstream, [[0, 0], [0, odd], [0, odd], [0, 0]])
+            return 4.0 * ops.average_pool(whole, 2, 2, data_format="channels_last")
+
+        return ops.take(ops.take(images, rows, axis=1), rows, axis=2), gradient
+
+    return apply(images)
 
 
 @keras.saving.register_keras_serializable(package="zoo")
