@@ -51,7 +51,7 @@ class MaskedBatchNorm(keras.layers.Layer):
         mean, variance = ops.convert_to_tensor(self.moving_mean), ops.convert_to_tensor(self.moving_variance)
         # Keras hands out the variables themselves, which a gradient of one's own cannot take.
         gamma, beta = ops.convert_to_tensor(self.gamma) + 0.0, ops.convert_to_tensor(self.beta) + 0.0
-        rows = ops.reshape(ops.cast(values, "float32"), (-1, values.shape[-1]))
+        rows = ops.reshape(ops.cast(values, "float32"), (-1, self.gamma.shape[0]))
         weight = None if mask is None else ops.cast(ops.reshape(mask, (-1, 1)), "float32")
         batch, ratio, shift = self.learn(ops.stop_gradient(rows), weight, mean, variance)
         gamma, beta = (gamma, beta) if ratio is None else (gamma * ratio, beta + gamma * shift)
