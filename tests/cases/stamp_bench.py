@@ -18,7 +18,7 @@ from zoo.training.resolve import resolve
 
 CLASSES = tuple(f"class_{number}" for number in range(14))
 INFO = ModelInfo(
-    classes=CLASSES, channels=("science", "template", "difference"), stamp_size=27, alert_columns=("days", "magpsf")
+    classes=CLASSES, channels=("science", "template", "difference"), stamp_size=27, alert_columns=("fwhm", "magpsf")
 )
 LENGTHS = (5, 4, 1, 3, 5, 2, 5, 3)
 
@@ -43,11 +43,13 @@ def inputs_of(view: str, size: int, seed: int = 0) -> dict[str, np.ndarray]:
     if view == "stamp":
         return {"stamp": stamps((size,), seed), "alert": rng.normal(size=(size, 2)).astype("float32")}
     lengths = np.resize(LENGTHS, size)
+    mask = np.arange(5) < lengths[:, None]
     days = np.cumsum(rng.uniform(0.5, 5, (size, 5)), axis=1)
     return {
         "stamps": stamps((size, 5), seed),
-        "alerts": np.stack([days, rng.normal(size=(size, 5))], axis=2).astype("float32"),
-        "mask": np.arange(5) < lengths[:, None],
+        "alerts": rng.normal(size=(size, 5, 2)).astype("float32"),
+        "time": np.where(mask, days - days[:, :1], 0).astype("float32"),
+        "mask": mask,
     }
 
 

@@ -44,7 +44,7 @@ def test_outputs_are_logits_of_every_class_or_node_or_embeddings_or_the_steps_th
     elif bench.example.entry.task == "contrast":
         shape = (8, bench.network.config.hidden_dim)
     else:
-        shape = inputs["flux"].shape if "flux" in inputs else bench.network.scaling(inputs["stamp"])[0].shape
+        shape = inputs["flux"].shape if "flux" in inputs else bench.network.preprocess(inputs["stamp"])[0].shape
     for value in bench.task.object_outputs(bench.outputs(inputs)).values():
         assert value.shape == shape
         assert np.ptp(value, axis=0).max() > 1e-6, "all objects got the same answer"

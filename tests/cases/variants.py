@@ -185,8 +185,8 @@ EXAMPLES = {
     },
     "latent_rnn": {"lstm": {}, "rnn": {"cell": "rnn"}},
     "stamp_rcnn": {
-        "three_channels": {"channels": ["science", "template", "difference"], "window": 1},
-        "windows": {"window": 2, "time_column": "ndethist"},
+        "three_channels": {"channels": ["science", "template", "difference"], "window": 1, "times": False},
+        "windows": {"window": 2},
     },
 }  # fmt: skip
 """By family, or by model: name of a variant, and its hyperparameters beside the cut sizes. The first is the richest."""

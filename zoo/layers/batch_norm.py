@@ -40,41 +40,65 @@ class MaskedBatchNorm(keras.layers.Layer):
 
         Parameters
         ----------
-        values : tensor (batch, step, channel)
-        mask : tensor (batch, step), bool
-            True = valid. Values of other steps do not count; what comes out there has no meaning.
+        values : tensor (batch, ..., channel)
+        mask : tensor (batch, ...), bool, or None
+            True = valid, all are without it. Values of other steps do not count; what comes out there has no meaning.
         """
-        dtype, values = values.dtype, ops.cast(values, "float32")
+        dtype, shape = values.dtype, ops.shape(values)
+        if not (training and self.trainable):
+            scale, shift = self.affine()
+            return ops.cast(ops.cast(values, "float32") * scale + shift, dtype)
         mean, variance = ops.convert_to_tensor(self.moving_mean), ops.convert_to_tensor(self.moving_variance)
-        gamma, beta = ops.convert_to_tensor(self.gamma), ops.convert_to_tensor(self.beta)
-        if training and self.trainable:
-            mean, factor, shift = self.learn(values, mask, mean, variance)
-            beta = beta if shift is None else beta + gamma * shift
-        else:
-            factor = ops.rsqrt(variance + self.settings["epsilon"])
-        return ops.cast((values - mean) * (gamma * factor) + beta, dtype)
+        # Keras hands out the variables themselves, which a gradient of one's own cannot take.
+        gamma, beta = ops.convert_to_tensor(self.gamma) + 0.0, ops.convert_to_tensor(self.beta) + 0.0
+        rows = ops.reshape(ops.cast(values, "float32"), (-1, self.gamma.shape[0]))
+        weight = None if mask is None else ops.cast(ops.reshape(mask, (-1, 1)), "float32")
+        batch, ratio, shift = self.learn(ops.stop_gradient(rows), weight, mean, variance)
+        gamma, beta = (gamma, beta) if ratio is None else (gamma * ratio, beta + gamma * shift)
+        found = _normalised(rows, gamma, beta, weight, batch, self.settings["epsilon"])
+        return ops.cast(ops.reshape(found, shape), dtype)
 
-    def learn(self, values, mask, mean, variance):
-        """Move the running means towards the batch's statistics; give m, f, s (channel,) of x̂ = (x − m) f + s.
+    def affine(self):
+        """Give s, t (channel,) of y = s x + t outside training, float32."""
+        spread = ops.convert_to_tensor(self.moving_variance) + self.settings["epsilon"]
+        scale = ops.convert_to_tensor(self.gamma) * ops.rsqrt(spread)
+        return scale, ops.convert_to_tensor(self.beta) - ops.convert_to_tensor(self.moving_mean) * scale
 
-        s is None for 0.
+    def learn(self, rows, weight, mean, variance):
+        """Move the running means towards the batch's statistics; give those, and r, s of x̂ = r (x − μ) / √(σ² + ε) + s.
+
+        r and s (channel,) are None for 1 and 0. Arguments and the first result are those of `statistics`.
         """
-        center, spread = self.statistics(values, mask, mean, variance)
-        return center, ops.rsqrt(spread + self.settings["epsilon"]), None
+        return self.statistics(rows, weight, mean, variance), None, None
 
-    def statistics(self, values, mask, mean, variance):
-        """Give the batch's mean and variance (channel,), and move the running means towards them."""
-        weight = ops.cast(mask, "float32")[..., None]
-        count = _global_mean(ops.sum(weight, axis=1))
+    def statistics(self, rows, weight, mean, variance):
+        """Give the batch's statistics and move the running means towards them.
+
+        Parameters
+        ----------
+        rows : tensor (row, channel), float32
+        weight : tensor (row, 1), float32, or None
+            1 = valid, 0 = not; all are valid without it.
+        mean, variance : tensor (channel,)
+            The running means.
+
+        Returns
+        -------
+        center, spread : tensor (channel,)
+            Mean and variance of the valid rows.
+        count : tensor (1,)
+            Valid rows of a replica, the mean over replicas.
+        """
+        valid = ops.cast(ops.shape(rows)[0], "float32") if weight is None else ops.sum(weight)
+        count = _global_mean(ops.reshape(valid, (1, 1)))
         # Without any valid step the running means stand in, and stay.
         safe, some = ops.maximum(count, 1e-9), count > 0
-        center = ops.where(some, _global_mean(ops.sum(weight * values, axis=1)) / safe, mean)
-        spread = ops.sum(weight * ops.square(values - center), axis=1)
-        spread = ops.where(some, _global_mean(spread) / safe, variance)
+        center = ops.where(some, _total(rows, weight) / safe, mean)
+        spread = ops.where(some, _total(ops.square(rows - center), weight) / safe, variance)
         rest = 1.0 - self.settings["momentum"]
         self.moving_mean.assign(mean + rest * (center - mean))
         self.moving_variance.assign(variance + rest * (spread - variance))
-        return center, spread
+        return center, spread, safe
 
     def compute_output_shape(self, values_shape, mask_shape=None):
         return values_shape
@@ -83,8 +107,50 @@ class MaskedBatchNorm(keras.layers.Layer):
         return super().get_config() | self.settings
 
 
+def _normalised(rows, gamma, beta, weight, batch, epsilon):
+    """Give γ (x − μ) / √(σ² + ε) + β, where the gradient knows that μ and σ² are means over the valid rows.
+
+    With x̂ = (x − μ) f, f = 1 / √(σ² + ε), n valid rows and w = 1 for these: ∂L/∂x = γ f (g − w/n Σ g − w/n x̂ Σ g x̂)
+    for ∂L/∂y = g. Written out, it passes over the values three times; differentiating the statistics takes twelve.
+
+    Parameters
+    ----------
+    rows : tensor (row, channel), float32
+    gamma, beta : tensor (channel,)
+    weight, batch
+        See `MaskedBatchNorm.statistics`.
+    epsilon : float
+    """
+    center, spread, count = (ops.stop_gradient(item) for item in batch)
+    factor = ops.rsqrt(spread + epsilon)
+
+    @ops.custom_gradient
+    def apply(rows, gamma, beta):
+        def gradient(*arguments, upstream=None):
+            if upstream is None:
+                (upstream,) = arguments
+            centred = rows - center
+            sums = ops.sum(upstream, axis=0), ops.sum(upstream * centred, axis=0)
+            share, slope = (_global_mean(item[None]) / count for item in (sums[0], sums[1] * factor * factor))
+            through = centred * slope + share
+            through = upstream - (through if weight is None else weight * through)
+            return through * (gamma * factor), sums[1] * factor, sums[0]
+
+        scale = gamma * factor
+        return rows * scale + (beta - center * scale), gradient
+
+    return apply(rows, gamma, beta)
+
+
+def _total(rows, weight):
+    """Give the sum (channel,) of rows, with weights (row, 1) if there are any, over replicas their mean."""
+    # A product with the weights is the weighted sum without a copy of all values.
+    total = ops.sum(rows, axis=0, keepdims=True) if weight is None else ops.matmul(ops.transpose(weight), rows)
+    return _global_mean(total)
+
+
 def _global_mean(values):
-    """Give the mean (channel,) of (batch, channel) over all replicas, which hold equally many objects."""
+    """Give the mean (channel,) of (1, channel) over all replicas."""
     # Only TensorFlow's replicas see parts of a batch; the other backends shard whole arrays.
     together = keras.backend.backend() == "tensorflow"
     return ops.moments(values, axes=[0], synchronized=together)[0]

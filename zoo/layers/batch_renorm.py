@@ -36,15 +36,16 @@ class BatchRenorm(ImageBatchNorm):
             shape=(), initializer="zeros", trainable=False, autocast=False, aggregation="mean", name="steps"
         )
 
-    def learn(self, values, mask, mean, variance):
+    def learn(self, rows, weight, mean, variance):
         epsilon = self.settings["epsilon"]
         # Keras hands out the variables themselves, which are about to move.
         mean, variance = mean + 0.0, variance + 0.0
-        center, spread = self.statistics(values, mask, mean, variance)
+        batch = self.statistics(rows, weight, mean, variance)
+        center, spread, _ = batch
         part = ops.minimum(ops.convert_to_tensor(self.steps) / self.settings["ramp"], 1.0)
         self.steps.assign_add(1.0)
         largest, furthest = 1.0 + part * (self.settings["r_max"] - 1.0), part * self.settings["d_max"]
         ratio = ops.sqrt((spread + epsilon) / (variance + epsilon))
         ratio = ops.stop_gradient(ops.clip(ratio, 1.0 / largest, largest))
         shift = ops.stop_gradient(ops.clip((center - mean) * ops.rsqrt(variance + epsilon), -furthest, furthest))
-        return center, ops.rsqrt(spread + epsilon) * ratio, shift
+        return batch, ratio, shift

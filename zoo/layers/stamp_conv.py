@@ -21,12 +21,23 @@ def doubled(images, size: int):
     The row i of the result is the row ⌊i n / size⌋ of the image, which for these sizes is ⌊i / 2⌋. The resizing of
     TensorFlow takes other rows for 2n − 1.
     """
-    side, channels = images.shape[1], images.shape[3]
+    side = images.shape[1]
     if size not in (2 * side, 2 * side - 1):
         raise ValueError(f"the side doubles, or is one less. Valid: {2 * side - 1}, {2 * side}. Received: {size}")
-    images = ops.expand_dims(ops.expand_dims(images, 2), 4)
-    images = ops.broadcast_to(images, (ops.shape(images)[0], side, 2, side, 2, channels))
-    return ops.reshape(images, (-1, 2 * side, 2 * side, channels))[:, :size, :size]
+    rows, odd = [place // 2 for place in range(size)], 2 * side - size
+
+    # The gradient, a sum over each pixel's copies, is written out: that of a gather is slower than a pool.
+    @ops.custom_gradient
+    def apply(images):
+        def gradient(*arguments, upstream=None):
+            if upstream is None:
+                (upstream,) = arguments
+            whole = ops.pad(upstream, [[0, 0], [0, odd], [0, odd], [0, 0]])
+            return 4.0 * ops.average_pool(whole, 2, 2, data_format="channels_last")
+
+        return ops.take(ops.take(images, rows, axis=1), rows, axis=2), gradient
+
+    return apply(images)
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -38,14 +49,31 @@ class ImageBatchNorm(MaskedBatchNorm):
 
     def call(self, images, counted=None, training=None):
         """Normalise images (batch, height, width, channel); ``counted`` (batch,), bool: those that count, or all."""
-        batch, side = ops.shape(images)[0], images.shape[1] * images.shape[2]
-        values = ops.reshape(images, (batch, side, images.shape[3]))
-        counted = ops.ones((batch,), "bool") if counted is None else counted
-        mask = ops.broadcast_to(counted[:, None], (batch, side))
-        return ops.reshape(super().call(values, mask, training=training), ops.shape(images))
+        mask = None if counted is None else ops.broadcast_to(counted[:, None, None], ops.shape(images)[:3])
+        return super().call(images, mask, training=training)
 
     def compute_output_shape(self, images_shape, counted_shape=None):
         return images_shape
+
+
+def normalised(images, convolution, norm, counted=None, training=None):
+    """Give what an `ImageBatchNorm` makes of a convolution's result; outside training the two are one convolution.
+
+    Parameters
+    ----------
+    images : tensor (batch, side, side, channel)
+    convolution : keras.layers.Conv2D
+        Without activation.
+    norm : ImageBatchNorm
+    counted : tensor (batch,), bool, optional
+    """
+    if training and norm.trainable:
+        return norm(convolution(images), counted, training=True)
+    scale, shift = norm.affine()
+    kernel = ops.cast(convolution.kernel, "float32") * scale
+    bias = ops.cast(convolution.bias, "float32") * scale + shift
+    found = ops.conv(images, ops.cast(kernel, images.dtype), convolution.strides, convolution.padding, "channels_last")
+    return found + ops.cast(bias, images.dtype)
 
 
 def _convolutions(filters, strides, policy):
@@ -106,7 +134,7 @@ class StampEncoder(keras.layers.Layer):
             Images that count in the normalisation.
         """
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            images = ops.relu(norm(convolution(images), counted, training=training))
+            images = ops.relu(normalised(images, convolution, norm, counted, training))
         values = ops.reshape(images, (ops.shape(images)[0], -1))
         found = tuple(dense(values) for dense in self.dense)
         return found if len(found) > 1 else found[0]
@@ -165,13 +193,11 @@ class StampDecoder(keras.layers.Layer):
         """Give images (batch, side, side, channel) of codes (batch, latent); ``counted`` as in `StampEncoder`."""
         first = self.sides[0]
         images = ops.reshape(self.dense(latent), (-1, first, first, self.settings["filters"]))
-        for place, convolution in enumerate(self.convolutions):
+        for place, norm in enumerate(self.norms):
             if place in (2, 4):
                 images = doubled(images, self.sides[place // 2])
-            images = convolution(images)
-            if place < len(self.norms):
-                images = ops.relu(self.norms[place](images, counted, training=training))
-        return self.activation(images)
+            images = ops.relu(normalised(images, self.convolutions[place], norm, counted, training))
+        return self.activation(self.convolutions[-1](images))
 
     def compute_output_shape(self, latent_shape, counted_shape=None):
         return (latent_shape[0], self.settings["side"], self.settings["side"], self.settings["channels"])

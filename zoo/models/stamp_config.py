@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Literal
 
 from tfrecords.errors import UsageError
@@ -24,17 +25,24 @@ class StampConfig:
         deviation.
     crop : int
         Pixels of a side that are cut out of the centre.
-    normalize : {"per_image", "sky", "none"}
-        Scale every image and channel to [0, 1] after the cut, or subtract the median of the whole image, or leave it.
+    normalize : {"per_image", "per_sample", "per_image_-1_1", "l2", "sky", "none"}
+        Scale of the pixels of the cut: x − min over its maximum for every image and channel, the same over all
+        channels together, 2x − 1 of the first, x over the root of the sum of squares; x − median of the whole image;
+        or none.
+    nan_to : float
+        Value of unknown pixels, and of a constant image, after scaling.
     """
 
     channels: list[str] = dataclasses.field(default_factory=three_channels)
     crop: int = 21
-    normalize: Literal["per_image", "sky", "none"] = "per_image"
+    normalize: Literal["per_image", "per_sample", "per_image_-1_1", "l2", "sky", "none"] = "per_image"
+    nan_to: float = 0.0
 
     def __post_init__(self):
-        if not self.channels or len(set(self.channels)) != len(self.channels):
+        if self.channels is not None and (not self.channels or len(set(self.channels)) != len(self.channels)):
             raise UsageError(f"channels must be named, each once. Received: {self.channels}")
+        if not math.isfinite(self.nan_to):
+            raise UsageError(f"nan_to must be a finite number. Received: {self.nan_to}")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type == "int" and value < 1:
@@ -53,3 +61,19 @@ class StampConfig:
     def parts(self) -> tuple[str, ...]:
         """Give the input parts that are read."""
         return ("stamps",)
+
+    @property
+    def cut(self) -> int:
+        """Pixels of a side that are cut out of a stamp and scaled."""
+        return self.crop
+
+
+def check_turns(config) -> None:
+    """Refuse what cannot be turned by any angle: ``theta``, and ``window`` as it is to ``crop``."""
+    if not 0 <= config.theta < math.inf:
+        raise UsageError(f"theta must be >= 0 radians. Received: {config.theta}")
+    if config.window < config.crop or (config.window - config.crop) % 2:
+        raise UsageError(
+            "window must be crop or an even number of pixels more, so that the middle stays the middle. "
+            f"Received: window {config.window}, crop {config.crop}"
+        )

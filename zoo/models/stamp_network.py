@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from zoo.layers.stamp_scaling import StampScaling, check_stamps
+from zoo.layers.stamps import StampPreprocess, check_stamps
 from zoo.losses.sparsity import Sparsity
 from zoo.models.network import Network
 from zoo.registry import ModelInfo
@@ -24,9 +24,12 @@ class StampNetwork(Network):
     def __init__(self, config, info: ModelInfo, **kwargs):
         # Keras would cast pixels to bfloat16 on the way in.
         super().__init__(autocast=False, **kwargs)
-        check_stamps(config.crop, config.channels, info)
+        channels = info.channels if config.channels is None else config.channels
+        check_stamps(config.cut, channels, info)
         self.config, self.info = config, info
-        self.scaling = StampScaling(config.crop, config.normalize, config.channels, info.channels, name="scaling")
+        self.preprocess = StampPreprocess(
+            config.cut, config.normalize, channels, info.channels, config.nan_to, name="preprocess"
+        )
 
     def computed(self, values):
         """Cast to the dtype that the network computes in."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import tensorflow as tf
 from keras import ops
 
 from zoo.layers.batch_norm import MaskedBatchNorm
@@ -46,3 +48,32 @@ def test_otherwise_the_running_means_are_used_and_stay():
     _call(layer, values, np.zeros_like(mask), training=True)
     for ours, theirs in zip(layer.get_weights(), state, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("counted", ["all", "some", "none"])
+def test_the_gradient_is_that_of_the_formula(counted):
+    values, mask = _case()
+    mask = {"all": None, "some": tf.constant(mask), "none": tf.zeros_like(mask)}[counted]
+    random = np.random.default_rng(1)
+    layer = MaskedBatchNorm()
+    layer.build(values.shape)
+    layer.gamma.assign(random.normal(size=2))
+    upstream = tf.constant(random.normal(size=values.shape).astype("float32"))
+
+    def plain(values, gamma, beta):
+        weight = tf.ones((24, 1)) if mask is None else tf.reshape(tf.cast(mask, "float32"), (24, 1))
+        rows, count = tf.reshape(values, (24, 2)), tf.maximum(tf.reduce_sum(weight), 1e-9)
+        mean = tf.reduce_sum(weight * rows, axis=0) / count
+        variance = tf.reduce_sum(weight * (rows - mean) ** 2, axis=0) / count
+        mean, variance = (0.0, 1.0) if counted == "none" else (mean, variance)
+        return tf.reshape(gamma * (rows - mean) / tf.sqrt(variance + 1e-3) + beta, values.shape)
+
+    sources = [tf.constant(values), layer.gamma.value, layer.beta.value]
+    found = []
+    for function in (lambda values, *_: layer.call(values, mask, training=True), plain):
+        with tf.GradientTape() as tape:
+            tape.watch(sources)
+            result = function(*sources)
+        found.append([result, *tape.gradient(result, sources, upstream)])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from zoo.layers.batch_renorm import BatchRenorm
-from zoo.layers.quarter_turns import quarter_turns
-from zoo.layers.stamp_conv import ImageBatchNorm, doubled
+from zoo.layers.stamp_conv import ImageBatchNorm, doubled, normalised
+from zoo.layers.stamp_turns import quarter_turns
 from zoo.models.alexnet.model import local_response
 
 RNG = np.random.default_rng(0)
@@ -28,8 +29,27 @@ def test_doubling_takes_the_row_below(side, size):
     rows = np.arange(size) * side // size
     found = ops.convert_to_numpy(doubled(ops.convert_to_tensor(images), size))
     np.testing.assert_array_equal(found, images[:, rows][:, :, rows])
+    with tf.GradientTape() as tape:
+        watched = tf.Variable(images)
+        result = doubled(watched, size)
+    upstream, expected = RNG.normal(size=found.shape).astype("float32"), np.zeros_like(images)
+    np.add.at(expected, np.ix_(range(2), rows, rows), upstream)
+    np.testing.assert_allclose(tape.gradient(result, watched, upstream), expected, atol=1e-5)
     with pytest.raises(ValueError, match=f"Received: {size + 2}"):
         doubled(ops.convert_to_tensor(images), size + 2)
+
+
+def test_outside_training_convolution_and_normalisation_are_one():
+    images = ops.convert_to_tensor(RNG.normal(size=(2, 5, 5, 3)).astype("float32"))
+    convolution, norm = keras.layers.Conv2D(4, 3, 2, padding="same"), ImageBatchNorm()
+    convolution.build((None, 5, 5, 3))
+    norm.build((None, 3, 3, 4))
+    norm.set_weights([RNG.uniform(0.5, 2, 4) for _ in range(4)])
+    convolution.bias.assign(RNG.normal(size=4))
+    for training in (False, True):
+        expected = norm.call(convolution(images), None, training=training)
+        found = normalised(images, convolution, norm, training=training)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_images_that_do_not_count_do_not_change_the_statistics():

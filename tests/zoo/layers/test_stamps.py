@@ -8,15 +8,24 @@ import keras
 import numpy as np
 import pytest
 
-from zoo.layers.random_turns import RandomTurns
+from tfrecords.errors import UsageError
+from zoo.layers.alert_columns import AlertColumns
 from zoo.layers.sequence_cores import ConvolutionCore, DelayCore, GammaCore
-from zoo.layers.stamps import NORMALISATIONS, AlertColumns, CyclicPool, QuarterTurns, StampPreprocess
+from zoo.layers.stamp_turns import CyclicPool, RandomTurns, quarter_turns
+from zoo.layers.stamps import NORMALISATIONS, StampPreprocess, check_stamps
+from zoo.registry import ModelInfo
 
 RNG = np.random.default_rng(1)
+NAMES = ["science", "template", "difference"]
 
 
 def _numpy(values):
     return keras.ops.convert_to_numpy(values)
+
+
+def _prepared(stamps, size=21, normalize="per_image", channels=NAMES, names=NAMES, nan_to=0.0):
+    layer = StampPreprocess(size, normalize, channels, names, nan_to)
+    return [_numpy(item) for item in layer(keras.ops.convert_to_tensor(stamps))]
 
 
 def _published(images, size):
@@ -31,12 +40,23 @@ def _published(images, size):
 
 
 def test_preparation_is_the_published_one():
-    images = RNG.normal(size=(5, 63, 63, 3)).astype("float32") * 50 + 200
-    images[0, 25:30, 20:35, 0], images[1, ..., 1], images[2, ..., 2] = np.nan, np.nan, 7.0
-    ours = _numpy(StampPreprocess(21, range(3))(images))
-    np.testing.assert_allclose(ours, _published(images, 21), atol=1e-6)
+    stamps = RNG.normal(size=(5, 63, 63, 3)).astype("float32") * 50 + 200
+    stamps[0, 25:30, 20:35, 0], stamps[1, ..., 1], stamps[2, ..., 2], stamps[3, 2, 2] = np.nan, np.nan, 7.0, 1e6
+    ours, valid = _prepared(stamps)
+    np.testing.assert_allclose(ours, _published(stamps, 21), atol=1e-6)
     assert not ours[1, ..., 1].any() and not ours[2, ..., 2].any()
-    assert (_numpy(StampPreprocess(21, [2, 0])(images)) == ours[..., [2, 0]]).all()
+    assert valid.dtype == bool and not valid[1, ..., 1].any() and (~valid[0]).sum() == 5 * 14
+    assert (_prepared(stamps, channels=["difference", "science"])[0] == ours[..., [2, 0]]).all()
+
+
+def test_infinities_are_missing_and_frames_stay_apart():
+    stamps = RNG.normal(100, 20, (2, 3, 63, 63, 3)).astype("float32")
+    stamps[0, 1, 31, 31] = [np.inf, -np.inf, np.nan]
+    for normalize in ("per_image", "sky"):
+        images, valid = _prepared(stamps, normalize=normalize)
+        assert images.shape == (2, 3, 21, 21, 3) and np.isfinite(images).all()
+        assert not valid[0, 1, 10, 10].any() and valid.sum() == valid.size - 3
+        np.testing.assert_array_equal(images[1, 2], _prepared(stamps[1:, 2], normalize=normalize)[0][0])
 
 
 @pytest.mark.parametrize("kind", NORMALISATIONS)
@@ -44,8 +64,9 @@ def test_every_scale_is_finite_whatever_comes(kind):
     images = np.stack([np.full((9, 9, 2), value, "float32") for value in (np.nan, np.inf, -np.inf, 0, 4, 3e38)])
     images[5, ::2] *= -1
     images = np.concatenate([images, RNG.normal(size=(1, 9, 9, 2)).astype("float32")])
-    ours = _numpy(StampPreprocess(7, [0, 1], kind, nan_to=0.25)(images))
-    assert np.isfinite(ours).all() and (ours[0] == 0.25).all() and (ours[1] == 0.25).all()
+    ours, valid = _prepared(images, 7, kind, ["a", "b"], ["a", "b"], 0.25)
+    assert np.isfinite(ours).all() and (ours[[0, 1, 2, 5]] == 0.25).all() and not valid[[0, 1, 2, 5]].any()
+    assert valid[[3, 4, 6]].all() and (kind in ("none", "sky", "l2") or (ours[4] == 0.25).all())
     cut = images[6, 1:-1, 1:-1]
     shifted = cut - cut.min(axis=(0, 1))
     expected = {
@@ -53,9 +74,35 @@ def test_every_scale_is_finite_whatever_comes(kind):
         "per_sample": (cut - cut.min()) / (cut.max() - cut.min()),
         "per_image_-1_1": 2 * shifted / shifted.max(axis=(0, 1)) - 1,
         "l2": cut / np.sqrt((cut**2).sum(axis=(0, 1))),
+        "sky": cut - np.median(images[6], axis=(0, 1)),
         "none": cut,
     }
     np.testing.assert_allclose(ours[6], expected[kind], atol=1e-6)
+
+
+def test_snr_and_sky_go_by_medians_of_the_whole_stamp():
+    stamps = RNG.normal(100, 20, (2, 63, 63, 3)).astype("float32")
+    stamps[0, :9, :9] = np.nan
+    stamps[1, ..., 2] = 5.0
+    images, _ = _prepared(stamps, normalize="none", channels=["snr", "science"])
+    known = stamps[0, ..., 2]
+    deviation = 1.4826 * np.nanmedian(np.abs(known - np.nanmedian(known)))
+    np.testing.assert_allclose(images[0, ..., 0], known[21:42, 21:42] / deviation, rtol=1e-4)
+    assert (images[1, ..., 0] == 0).all(), "no spread, no signal to noise"
+    images, _ = _prepared(stamps, normalize="sky", channels=["science"])
+    expected = stamps[0, ..., 0] - np.nanmedian(stamps[0, ..., 0])
+    np.testing.assert_allclose(images[0, ..., 0], expected[21:42, 21:42], atol=1e-3)
+
+
+def test_crops_and_channels_that_are_not_there_are_refused():
+    info = ModelInfo(channels=tuple(NAMES), stamp_size=63)
+    for crop in (64, 65, 22):
+        with pytest.raises(UsageError, match=f"crop, or window.*Received: {crop}"):
+            check_stamps(crop, ["science"], info)
+    with pytest.raises(UsageError, match=r"science, template, difference, snr\. Received: \['scence'\]"):
+        check_stamps(21, ["scence"], info)
+    with pytest.raises(UsageError, match="snr"):
+        check_stamps(21, ["snr"], ModelInfo(channels=("science",), stamp_size=63))
 
 
 def test_columns_are_clipped_and_standardised():
@@ -78,7 +125,7 @@ def test_columns_are_clipped_and_standardised():
 
 def test_quarter_turns_are_stacked_rotation_by_rotation():
     images = RNG.normal(size=(3, 5, 5, 2)).astype("float32")
-    turned = _numpy(QuarterTurns()(images))
+    turned = _numpy(quarter_turns(keras.ops.convert_to_tensor(images)))
     for turn in range(4):
         for place in range(3):
             np.testing.assert_array_equal(turned[3 * turn + place], np.rot90(images[place], turn))
@@ -89,7 +136,9 @@ def test_quarter_turns_are_stacked_rotation_by_rotation():
 def test_four_turns_without_jitter_are_quarter_turns():
     images = RNG.normal(size=(3, 9, 9, 2)).astype("float32")
     ours = _numpy(RandomTurns(4, 0.3, 5)(images, training=False))
-    np.testing.assert_allclose(ours, _numpy(QuarterTurns()(images))[:, 2:-2, 2:-2], atol=1e-4)
+    np.testing.assert_allclose(
+        ours, _numpy(quarter_turns(keras.ops.convert_to_tensor(images)))[:, 2:-2, 2:-2], atol=1e-4
+    )
 
 
 def test_jitter_is_the_same_for_all_frames_and_another_for_every_object():

@@ -94,7 +94,7 @@ def test_the_probe_sees_the_code_alone():
 @pytest.mark.parametrize(
     ("model", "wrong", "message"),
     [
-        ("stamp_ae", {"crop": 10}, "crop must be"),
+        ("stamp_ae", {"crop": 10}, "crop, or window"),
         ("stamp_ae", {"channels": []}, "channels must be named"),
         ("stamp_ae", {"channels": ["science", "science"]}, "channels must be named"),
         ("stamp_ae", {"latent": 0}, "latent must be at least 1"),
@@ -102,7 +102,8 @@ def test_the_probe_sees_the_code_alone():
         ("stamp_ae_classifier", {"reconstruction_share": 1.5}, "reconstruction_share must lie"),
         ("stamp_gru", {"crop": 19}, "crop must be 21"),
         ("vade", {"kld_rho": 0.0}, "kld_rho must lie"),
-        ("stamp_rcnn", {"time_column": "jd"}, "time_column must be a column"),
+        ("stamp_rcnn", {"zero_point": "jd"}, "zero_point must be a column"),
+        ("stamp_rcnn", {"zero_point": "magpsf", "normalize": "per_image"}, "zero_point scales fluxes"),
         ("stamp_rcnn", {"r_max": 0.5}, "r_max must be >= 1"),
         ("alexnet", {"convolutions": [4, 4]}, "five numbers"),
         ("alexnet", {"crop": 9}, "must leave a pixel"),

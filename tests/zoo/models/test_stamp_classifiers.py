@@ -40,7 +40,7 @@ def test_sizes_are_those_of_the_tables(model, hparams, count):
 def test_deep_hits_answers_by_the_turns_in_their_order():
     bench = StampBench(Example("deep_hits", "default"))
     inputs = inputs_of("stamp", 3)
-    images, _ = bench.network.scaling(tf.constant(inputs["stamp"]))
+    images, _ = bench.network.preprocess(tf.constant(inputs["stamp"]))
     joined = np.reshape(bench.network.joined(images), (3, 4, -1))
     turned = np.reshape(bench.network.joined(tf.image.rot90(images)), (3, 4, -1))
     np.testing.assert_allclose(turned, np.roll(joined, -1, axis=1), atol=1e-5)
@@ -80,7 +80,7 @@ def test_the_first_stage_has_the_plain_prior(vade):
     bench, inputs, outputs = vade
     plain = registry.create("vade", INFO, **bench.bundle.hparams | {"objective": "vae"})
     plain.set_weights(bench.network.get_weights())
-    images, valid = plain.scaling(inputs["stamp"])
+    images, valid = plain.preprocess(inputs["stamp"])
     mean, spread = plain.encode(images)
     found = plain.bound(images, valid, mean, spread, tf.zeros_like(mean))
     np.testing.assert_allclose(found["elbo"], found["log_px"] - found["vae_kl"], rtol=1e-6)

@@ -27,7 +27,7 @@ def _padded(inputs, frames=2):
     hidden = ~wider["mask"]
     wider["stamps"][hidden] = np.random.default_rng(9).normal(size=wider["stamps"][hidden].shape)
     wider["stamps"][:, -1] = np.nan
-    wider["alerts"][hidden] = np.nan
+    wider["alerts"][hidden] = wider["time"][hidden] = np.nan
     return wider
 
 
@@ -102,14 +102,26 @@ def test_windows_end_at_their_frame_and_times_count():
     np.testing.assert_allclose(after[0, :3], logits[0, :3], atol=1e-6)
     assert np.abs(after[0, 3] - logits[0, 3]).max() > 1e-5
     # The LSTM's own kernel decides how much days tell; only differences to the first frame do.
-    moved = inputs | {"alerts": inputs["alerts"] + np.array([100.0, 0.0], "float32")}
+    moved = inputs | {"time": inputs["time"] + np.float32(100)}
     np.testing.assert_allclose(bench.outputs(moved)["logits"], logits, atol=1e-4)
-    stretched = inputs | {"alerts": inputs["alerts"] * np.array([3.0, 1.0], "float32")}
+    stretched = inputs | {"time": inputs["time"] * np.float32(3)}
     assert np.abs(bench.outputs(stretched)["logits"] - logits).max() > 1e-4
     each = -tf.nn.log_softmax(logits).numpy()[np.arange(8)[:, None], np.arange(5), targets["label"][:, None]]
     losses = bench.task.loss(bench.network, outputs, targets).numpy()
     np.testing.assert_allclose(losses, (each * whole).sum(1), rtol=1e-5)
     assert losses[2] == 0, "one frame is no window"
+
+
+def test_images_come_to_one_zero_point():
+    config = {"crop": 9, "filters": 4, "units": 4, "dense": 4, "normalize": "sky", "zero_point": "magpsf"}
+    network = registry.create("stamp_rcnn", INFO, **config, reference_zero_point=25.0)
+    inputs, _, _ = StampBench(Example("stamp_rcnn", "windows")).batch(2)
+    inputs["alerts"][..., 1] = [[25.0, 27.5, 22.5, np.nan, -999.0]] * 2
+    inputs = {key: tf.constant(value) for key, value in inputs.items()}
+    plain = network.preprocess(inputs["stamps"])[0].numpy()
+    factors = np.array([1, 0.1, 10, 1, 1])[:, None, None, None]
+    scaled = network._images(inputs, inputs["mask"]).numpy()
+    np.testing.assert_allclose(scaled, plain * factors * inputs["mask"].numpy()[..., None, None, None], rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,12 @@ class AlexnetConfig(StampConfig):
         deviation.
     crop : int
         Pixels of a side that are cut out of the centre.
-    normalize : {"per_image", "sky", "none"}
-        Scale every image and channel to [0, 1] after the cut, or subtract the median of the whole image, or leave it.
+    normalize : {"per_image", "per_sample", "per_image_-1_1", "l2", "sky", "none"}
+        Scale of the pixels of the cut: x − min over its maximum for every image and channel, the same over all
+        channels together, 2x − 1 of the first, x over the root of the sum of squares; x − median of the whole image;
+        or none.
+    nan_to : float
+        Value of unknown pixels, and of a constant image, after scaling.
     convolutions : list of int
         Filters of the five convolutions.
     first_size : int

@@ -120,7 +120,7 @@ class Alexnet(StampNetwork):
 
     def embed(self, inputs, training=None):
         """Give the second dense layer's output (batch, dense)."""
-        images, _ = self.scaling(inputs["stamp"])
+        images, _ = self.preprocess(inputs["stamp"])
         values = self.encoder(self.computed(images), training=training)
         values = ops.reshape(values, (-1, values.shape[1] * values.shape[2] * values.shape[3]))
         for layer in self.hidden:

@@ -46,10 +46,10 @@ class StampAe(StampAutoencoder):
 
     def represent(self, inputs):
         """Give the code, (batch, latent), float32."""
-        return ops.cast(self.encode(self.scaling(inputs["stamp"])[0], training=False), "float32")
+        return ops.cast(self.encode(self.preprocess(inputs["stamp"])[0], training=False), "float32")
 
     def call(self, inputs, training=None):
-        images, valid = self.scaling(inputs["stamp"])
+        images, valid = self.preprocess(inputs["stamp"])
         latent = self.encode(images, training)
         found = self.decode(latent, training)
         self.penalise()
@@ -92,7 +92,7 @@ class LinearProbe(StampNetwork):
         return ops.cast(self._code(inputs, False), "float32")
 
     def _code(self, inputs, training):
-        return self.encoder(self.computed(self.scaling(inputs["stamp"])[0]), training=training)
+        return self.encoder(self.computed(self.preprocess(inputs["stamp"])[0]), training=training)
 
     def call(self, inputs, training=None):
         return {"logits": ops.cast(self.head(self._code(inputs, training)), "float32")}

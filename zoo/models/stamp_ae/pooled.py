@@ -145,10 +145,10 @@ class StampAeClassifier(StampAutoencoder):
 
     def represent(self, inputs):
         """Give the code, (batch, 8 · filters), float32."""
-        return ops.cast(self.encoder(self.computed(self.scaling(inputs["stamp"])[0])), "float32")
+        return ops.cast(self.encoder(self.computed(self.preprocess(inputs["stamp"])[0])), "float32")
 
     def call(self, inputs, training=None):
-        images, valid = self.scaling(inputs["stamp"])
+        images, valid = self.preprocess(inputs["stamp"])
         latent = self.encoder(self.computed(images))
         found = ops.cast(self.decoder(latent), "float32")
         self.penalise()

@@ -6,37 +6,20 @@ import keras
 from keras import ops
 
 from tfrecords.errors import UsageError
+from zoo.layers.alert_columns import AlertColumns
 from zoo.layers.batch_norm import MaskedBatchNorm
 from zoo.layers.stamp_trunk import StampTrunk
-from zoo.layers.stamps import AlertColumns, CyclicPool, QuarterTurns, StampPreprocess
-from zoo.models.network import Network
+from zoo.layers.stamp_turns import CyclicPool, quarter_turns
 from zoo.models.stamp_classifier.config import StampClassifierConfig
+from zoo.models.stamp_network import StampNetwork
 from zoo.registry import ModelInfo
 
 
-def preprocess(config, info: ModelInfo, size: int, name: str = "preprocess") -> StampPreprocess:
-    """Give the layer that makes images of stamps, ``size`` pixels wide, after checking that the data allow it."""
-    names = info.channels if config.channels is None else tuple(config.channels)
-    for channel in names:
-        if channel not in info.channels:
-            raise UsageError(
-                f"channels: the stamps have no such channel. Valid: {', '.join(info.channels)}. Received: {channel!r}"
-            )
-    if size > info.stamp_size or (info.stamp_size - size) % 2:
-        raise UsageError(
-            "the middle of a stamp must be at most as wide as it and, so that it has the same middle, odd where it is "
-            f"odd. Valid: up to {info.stamp_size} pixels, in steps of 2. Received: {size}"
-        )
-    return StampPreprocess(
-        size, [info.channels.index(name) for name in names], config.normalize, config.nan_to, name=name
-    )
-
-
-class RotationInvariant(Network):
+class RotationInvariant(StampNetwork):
     """Trunk over turned copies of a stamp, mean over the copies, columns of the alert, dense layers.
 
     Inputs are those of the view ``stamp``; the output is a dict with ``logits`` (batch, output), float32. Without
-    columns the second dense layer stands before the mean, as published. A subclass gives the layer that turns.
+    columns the second dense layer stands before the mean, as published. A subclass says how stamps are turned.
 
     Parameters
     ----------
@@ -50,14 +33,12 @@ class RotationInvariant(Network):
     primary = "logits"
 
     def __init__(self, config: StampClassifierConfig, info: ModelInfo, **kwargs):
-        super().__init__(autocast=False, **kwargs)
-        self.config, self.info = config, info
-        self.turn = self._turn()
-        self.preprocess = preprocess(config, info, getattr(config, "window", config.crop))
+        super().__init__(config, info, **kwargs)
         self.encoder = StampTrunk(
-            config.kernel, config.units, config.filters, config.dropout, dtype=self.dtype_policy, name="encoder"
-        )
-        self.pool = CyclicPool(self.turn.turns, dtype="float32", name="pool")
+            config.kernel, config.filters, units=config.units, dropout=config.dropout, dtype=self.dtype_policy,
+            name="encoder",
+        )  # fmt: skip
+        self.pool = CyclicPool(getattr(config, "turns", 4), dtype="float32", name="pool")
         if config.features:
             if not info.alert_columns:
                 raise UsageError(
@@ -70,7 +51,8 @@ class RotationInvariant(Network):
         self.dropout = keras.layers.Dropout(config.dropout, dtype="float32", name="dropout")
         self.output_layer = keras.layers.Dense(len(info.outputs), dtype="float32", name="logits")
 
-    def _turn(self):
+    def turn(self, images, training=None):
+        """Give turned copies (turns · batch, crop, crop, channel) of prepared images, turn by turn."""
         raise NotImplementedError
 
     def pooled(self, images, training=None):
@@ -101,7 +83,7 @@ class RotationInvariant(Network):
 
     def _prepared(self, inputs):
         columns = self.columns(inputs["alert"]) if self.config.features else None
-        return self.preprocess(inputs["stamp"]), columns
+        return self.preprocess(inputs["stamp"])[0], columns
 
     def represent(self, inputs):
         """Give what the logits are made of, (batch, units), float32."""
@@ -130,5 +112,5 @@ class RotationInvariant(Network):
 class StampClassifier(RotationInvariant):
     """ALeRCE's stamp classifier: four rotations, in training and elsewhere; see `RotationInvariant`."""
 
-    def _turn(self):
-        return QuarterTurns(dtype="float32", name="turn")
+    def turn(self, images, training=None):
+        return quarter_turns(images)

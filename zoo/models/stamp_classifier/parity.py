@@ -6,7 +6,8 @@ import numpy as np
 from keras import ops
 
 from zoo.golden import Case, NotCarried, compare, unknown
-from zoo.layers.stamps import AlertColumns, StampPreprocess
+from zoo.layers.alert_columns import AlertColumns
+from zoo.layers.stamps import StampPreprocess
 from zoo.losses.classification import crossentropy, entropy
 from zoo.models.stamp_classifier import reference
 
@@ -54,8 +55,9 @@ def check_preparation(case: Case):
     for name, theirs in expected.items():
         if name == "image":
             images = arrays["x/raw_image"]
-            layer = StampPreprocess(theirs.shape[1], range(images.shape[-1]))
-            ours = layer(ops.convert_to_tensor(images, "float32"))
+            names = [str(place) for place in range(images.shape[-1])]
+            layer = StampPreprocess(theirs.shape[1], "per_image", names, names)
+            ours, _ = layer(ops.convert_to_tensor(images, "float32"))
             found.append(compare(name, ops.convert_to_numpy(ours), theirs, 1e-6))
         elif name == "features":
             layer = AlertColumns(case.config["feature_order"], _limits(case.config["clip"]))

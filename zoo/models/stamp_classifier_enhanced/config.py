@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from zoo.models.stamp_classifier.config import StampClassifierConfig
+from zoo.models.stamp_config import check_turns
 from zoo.registry import Entry
 
 
@@ -18,7 +19,7 @@ class EnhancedStampClassifierConfig(StampClassifierConfig):
         Height and width of the middle of a turned stamp that the convolutions read, pixels.
     channels : list of str, optional
         Channels of a stamp that are read, in order; all when absent.
-    normalize : {"per_image", "per_sample", "per_image_-1_1", "l2", "none"}
+    normalize : {"per_image", "per_sample", "per_image_-1_1", "l2", "sky", "none"}
         Scale of the pixels: see the stamp classifier.
     nan_to : float
         Value of unknown pixels, and of a constant image, after scaling.
@@ -46,6 +47,15 @@ class EnhancedStampClassifierConfig(StampClassifierConfig):
     turns: int = 6
     theta: float = 0.08
     window: int = 45
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_turns(self)
+
+    @property
+    def cut(self) -> int:
+        """Pixels of a side that are cut out of a stamp and scaled."""
+        return self.window
 
 
 ENTRIES = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from zoo.layers.random_turns import RandomTurns
+from zoo.layers.stamp_turns import RandomTurns
 from zoo.models.stamp_classifier.model import RotationInvariant
 
 
@@ -12,6 +12,6 @@ from zoo.models.stamp_classifier.model import RotationInvariant
 class EnhancedStampClassifier(RotationInvariant):
     """Rotations by evenly spaced angles with jitter of a wider stamp; see `RotationInvariant`."""
 
-    def _turn(self):
-        config = self.config
-        return RandomTurns(config.turns, config.theta, config.crop, dtype="float32", name="turn")
+    def __init__(self, config, info, **kwargs):
+        super().__init__(config, info, **kwargs)
+        self.turn = RandomTurns(config.turns, config.theta, config.crop, dtype="float32", name="turn")

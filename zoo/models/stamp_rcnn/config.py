@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Literal
 
 from tfrecords.errors import UsageError
@@ -21,13 +22,21 @@ class StampRcnnConfig(StampConfig):
         deviation.
     crop : int
         Pixels of a side that are cut out of the centre.
-    normalize : {"per_image", "sky", "none"}
-        Scale every image and channel to [0, 1] after the cut, or subtract the median of the whole image, or leave it.
+    normalize : {"per_image", "per_sample", "per_image_-1_1", "l2", "sky", "none"}
+        Scale of the pixels of the cut: x − min over its maximum for every image and channel, the same over all
+        channels together, 2x − 1 of the first, x over the root of the sum of squares; x − median of the whole image;
+        or none.
+    nan_to : float
+        Value of unknown pixels, and of a constant image, after scaling.
     window : int
         Consecutive frames that are seen together at a step.
-    time_column : str
-        Column of an alert with its time in days, of which differences to the object's first frame enter; none if
-        empty.
+    times : bool
+        Whether the days since the object's first frame enter beside every frame of a window.
+    zero_point : str
+        Column of an alert with the photometric zero point of its images, magnitudes, by which their fluxes are
+        brought to that of ``reference_zero_point``; as they are if empty.
+    reference_zero_point : float
+        Magnitudes.
     filters : int
         Of every convolution.
     dense : int
@@ -45,9 +54,11 @@ class StampRcnnConfig(StampConfig):
     """
 
     channels: list[str] = dataclasses.field(default_factory=lambda: ["science"])
-    normalize: Literal["per_image", "sky", "none"] = "sky"
+    normalize: Literal["per_image", "per_sample", "per_image_-1_1", "l2", "sky", "none"] = "sky"
     window: int = 3
-    time_column: str = ""
+    times: bool = True
+    zero_point: str = ""
+    reference_zero_point: float = 26.0
     filters: int = 64
     dense: int = 1024
     dropout: float = 0.5
@@ -60,6 +71,12 @@ class StampRcnnConfig(StampConfig):
         super().__post_init__()
         if not self.r_max >= 1 or not self.d_max >= 0:
             raise UsageError(f"r_max must be >= 1 and d_max >= 0. Received: {self.r_max}, {self.d_max}")
+        if not math.isfinite(self.reference_zero_point):
+            raise UsageError(f"reference_zero_point must be finite. Received: {self.reference_zero_point}")
+        if self.zero_point and self.normalize not in ("sky", "none"):
+            raise UsageError(
+                f"zero_point scales fluxes, which normalize would undo. Valid: sky, none. Received: {self.normalize}"
+            )
 
 
 ENTRIES = [

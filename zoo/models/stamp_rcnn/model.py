@@ -16,6 +16,9 @@ from zoo.registry import ModelInfo
 BLOCKS = 6
 """Convolutions; a pool follows the third and the last."""
 
+FARTHEST = 25.0
+"""Magnitudes between a zero point and the reference beyond which it is taken for missing."""
+
 
 @keras.saving.register_keras_serializable(package="zoo")
 class RenormEncoder(keras.layers.Layer):
@@ -79,6 +82,16 @@ def windows(values, size: int):
     return ops.concatenate([padded[:, place : place + frames] for place in range(size)], axis=-1)
 
 
+def flux_factor(zero_points, reference: float):
+    """Give 10^((reference − zero point) / 2.5), by which fluxes come to the zero point ``reference``.
+
+    A zero point that is missing, or more than 25 magnitudes from the reference, gives 1. All in magnitudes.
+    """
+    away = reference - ops.cast(zero_points, "float32")
+    # A comparison with NaN is False; so are those with the sentinels of missing values, −999 among them.
+    return ops.power(10.0, ops.where(ops.abs(away) <= FARTHEST, away, 0.0) / 2.5)
+
+
 @keras.saving.register_keras_serializable(package="zoo")
 class StampRcnn(StampNetwork):
     """`RenormEncoder` and a dense layer on each window of frames, an LSTM over the windows, logits after each.
@@ -98,10 +111,10 @@ class StampRcnn(StampNetwork):
 
     def __init__(self, config, info: ModelInfo, **kwargs):
         super().__init__(config, info, **kwargs)
-        if config.time_column and config.time_column not in info.alert_columns:
+        if config.zero_point and config.zero_point not in info.alert_columns:
             raise UsageError(
-                f"time_column must be a column of the alerts: {', '.join(info.alert_columns) or 'there are none'}. "
-                f"Received: {config.time_column}"
+                f"zero_point must be a column of the alerts: {', '.join(info.alert_columns) or 'there are none'}. "
+                f"Received: {config.zero_point}"
             )
         policy = self.dtype_policy
         self.encoder = RenormEncoder(
@@ -113,24 +126,27 @@ class StampRcnn(StampNetwork):
         self.recurrent = keras.layers.LSTM(config.units, return_sequences=True, dtype="float32", name="recurrent")
         self.head = keras.layers.Dense(len(info.outputs), dtype=policy, name="head")
 
-    def _days(self, inputs, mask):
-        """Give the days (batch, frame, 1) of valid frames since the first one, 0 elsewhere and where unknown."""
-        column = self.info.alert_columns.index(self.config.time_column)
-        days = ops.cast(inputs["alerts"], "float32")[..., column : column + 1]
-        days = days - days[:, :1]
-        return ops.where(ops.logical_and(mask[..., None], ops.isfinite(days)), days, 0.0)
+    def _images(self, inputs, mask):
+        """Give the prepared images (batch, frame, crop, crop, channel), 0 under a False mask."""
+        images, _ = self.preprocess(inputs["stamps"])
+        if self.config.zero_point:
+            column = self.info.alert_columns.index(self.config.zero_point)
+            factor = flux_factor(inputs["alerts"][..., column], self.config.reference_zero_point)
+            images = images * factor[..., None, None, None]
+        return ops.where(mask[..., None, None, None], images, 0.0)
 
     def _hidden(self, inputs, training):
         """Give the LSTM's state (batch, frame, units) after each window, and which windows are whole."""
         mask, size = inputs["mask"], self.config.window
-        images, _ = self.scaling(inputs["stamps"])
-        images = windows(ops.where(mask[..., None, None, None], images, 0.0), size)
+        images = windows(self._images(inputs, mask), size)
         whole = ops.logical_and(mask, ops.arange(ops.shape(mask)[1])[None] >= size - 1)
         values = self.encoder(self.computed(merged(images)), merged(whole), training=training)
         values = self.dropout(self.dense(values), training=training)
         values = apart(ops.cast(values, "float32"), whole)
-        if self.config.time_column:
-            values = ops.concatenate([values, windows(self._days(inputs, mask), size)], axis=-1)
+        if self.config.times:
+            time = ops.cast(inputs["time"], "float32")
+            days = ops.where(mask, time - time[:, :1], 0.0)
+            values = ops.concatenate([values, windows(days[..., None], size)], axis=-1)
         # Whole windows to the front: the state begins with zeros at the first of them.
         values = ops.concatenate([values[:, size - 1 :], ops.zeros_like(values[:, : size - 1])], axis=1)
         front = ops.concatenate([whole[:, size - 1 :], ops.zeros_like(whole[:, : size - 1])], axis=1)

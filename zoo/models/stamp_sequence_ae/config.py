@@ -24,8 +24,12 @@ class LatentRnnConfig(StampConfig):
         deviation.
     crop : int
         Pixels of a side that are cut out of the centre.
-    normalize : {"per_image", "sky", "none"}
-        Scale every image and channel to [0, 1] after the cut, or subtract the median of the whole image, or leave it.
+    normalize : {"per_image", "per_sample", "per_image_-1_1", "l2", "sky", "none"}
+        Scale of the pixels of the cut: x − min over its maximum for every image and channel, the same over all
+        channels together, 2x − 1 of the first, x over the root of the sum of squares; x − median of the whole image;
+        or none.
+    nan_to : float
+        Value of unknown pixels, and of a constant image, after scaling.
     latent : int
         Width of the code, and of the layer behind the recurrent ones.
     filters : int
@@ -60,8 +64,12 @@ class StampRecurrentAeConfig(LatentRnnConfig):
         deviation.
     crop : int
         Pixels of a side that are cut out of the centre.
-    normalize : {"per_image", "sky", "none"}
-        Scale every image and channel to [0, 1] after the cut, or subtract the median of the whole image, or leave it.
+    normalize : {"per_image", "per_sample", "per_image_-1_1", "l2", "sky", "none"}
+        Scale of the pixels of the cut: x − min over its maximum for every image and channel, the same over all
+        channels together, 2x − 1 of the first, x over the root of the sum of squares; x − median of the whole image;
+        or none.
+    nan_to : float
+        Value of unknown pixels, and of a constant image, after scaling.
     latent : int
         Width of the code, before and behind the recurrent layers.
     filters : int
@@ -108,8 +116,12 @@ class StampGruConfig(StampConfig):
         deviation.
     crop : int
         Pixels of a side that are cut out of the centre: 21, for which the encoder is made.
-    normalize : {"per_image", "sky", "none"}
-        Scale every image and channel to [0, 1] after the cut, or subtract the median of the whole image, or leave it.
+    normalize : {"per_image", "per_sample", "per_image_-1_1", "l2", "sky", "none"}
+        Scale of the pixels of the cut: x − min over its maximum for every image and channel, the same over all
+        channels together, 2x − 1 of the first, x over the root of the sum of squares; x − median of the whole image;
+        or none.
+    nan_to : float
+        Value of unknown pixels, and of a constant image, after scaling.
     filters : int
         As in ``stamp_ae_classifier``; the code is 8 times as wide.
     units : int

@@ -45,7 +45,7 @@ class OnCodes(StampNetwork):
     def represent(self, inputs):
         """Give the last recurrent layer's output at the last valid frame, (batch, units), float32."""
         mask = inputs["mask"]
-        codes = self.code(self.scaling(inputs["stamps"])[0], mask, training=False)
+        codes = self.code(self.preprocess(inputs["stamps"])[0], mask, training=False)
         return ops.cast(last_valid(self.recurrent(codes, mask, training=False), mask)[:, -1], "float32")
 
 
@@ -85,7 +85,7 @@ class LatentRnn(OnCodes):
 
     def call(self, inputs, training=None):
         mask = inputs["mask"]
-        codes = self.code(self.scaling(inputs["stamps"])[0], mask, training)
+        codes = self.code(self.preprocess(inputs["stamps"])[0], mask, training)
         return {"logits": self.decide(self.project(codes, mask, training))}
 
     def parts_of_model(self):
@@ -126,7 +126,7 @@ class StampRecurrentAe(StampAutoencoder, LatentRnn):
 
     def call(self, inputs, training=None):
         mask = inputs["mask"]
-        images, valid = self.scaling(inputs["stamps"])
+        images, valid = self.preprocess(inputs["stamps"])
         wide = mask[..., None, None, None]
         codes = self.code(images, mask, training)
         projected = self.project(codes, mask, training)
@@ -188,7 +188,7 @@ class StampGru(OnCodes):
 
     def call(self, inputs, training=None):
         mask = inputs["mask"]
-        codes = self.code(self.scaling(inputs["stamps"])[0], mask, training)
+        codes = self.code(self.preprocess(inputs["stamps"])[0], mask, training)
         return {"logits": self.decide(codes, mask, training)}
 
     def parts_of_model(self):

@@ -7,7 +7,7 @@ import math
 from typing import Literal
 
 from tfrecords.errors import UsageError
-from zoo.models.stamp_classifier.config import check_stamps
+from zoo.models.stamp_config import StampConfig, check_turns
 from zoo.registry import Entry
 
 DYNAMIC = (
@@ -17,7 +17,7 @@ DYNAMIC = (
 
 
 @dataclasses.dataclass(frozen=True)
-class TemporalStampClassifierConfig:
+class TemporalStampClassifierConfig(StampConfig):
     """Hyperparameters of the temporal stamp classifier; the defaults are the published ones (Neira et al. 2024).
 
     Attributes
@@ -30,7 +30,7 @@ class TemporalStampClassifierConfig:
         Height and width that the convolutions read.
     channels : list of str, optional
         Channels of a stamp that are read, in order; all when absent.
-    normalize : {"per_image", "per_sample", "per_image_-1_1", "l2", "none"}
+    normalize : {"per_image", "per_sample", "per_image_-1_1", "l2", "sky", "none"}
         Scale of the pixels: see the stamp classifier.
     nan_to : float
         Value of unknown pixels, and of a constant image, after scaling.
@@ -77,8 +77,6 @@ class TemporalStampClassifierConfig:
     window: int = 45
     crop: int = 33
     channels: list[str] | None = None
-    normalize: Literal["per_image", "per_sample", "per_image_-1_1", "l2", "none"] = "per_image"
-    nan_to: float = 0.0
     turns: int = 6
     theta: float = 0.08
     images: bool = True
@@ -98,7 +96,8 @@ class TemporalStampClassifierConfig:
     taps: int = 4
 
     def __post_init__(self):
-        check_stamps(self)
+        super().__post_init__()
+        check_turns(self)
         if self.static and self.quantiles < 2:
             raise UsageError(f"quantiles must be at least 2. Received: {self.quantiles}")
         if not 0 < self.time_scale < math.inf:
@@ -109,6 +108,11 @@ class TemporalStampClassifierConfig:
             raise UsageError(f"core tdnn needs frames of at least 2. Received: {self.frames}")
         if not (self.images or self.features):
             raise UsageError("images or features must be true. Received: neither")
+
+    @property
+    def cut(self) -> int:
+        """Pixels of a side that are cut out of a stamp and scaled."""
+        return self.window
 
     def for_rows(self, rows: int) -> TemporalStampClassifierConfig:
         """Adapt to the number of training rows: there are no more quantiles than rows."""

@@ -6,21 +6,20 @@ import keras
 from keras import ops
 
 from tfrecords.errors import UsageError
+from zoo.layers.alert_columns import AlertColumns
 from zoo.layers.batch_norm import MaskedBatchNorm
-from zoo.layers.random_turns import RandomTurns
 from zoo.layers.recurrent import RecurrentEncoder
 from zoo.layers.sequence_cores import ConvolutionCore, DelayCore, GammaCore, front, last
 from zoo.layers.stamp_trunk import StampTrunk
-from zoo.layers.stamps import AlertColumns, CyclicPool
+from zoo.layers.stamp_turns import CyclicPool, RandomTurns
 from zoo.layers.static_columns import StaticColumns
-from zoo.models.network import Network
-from zoo.models.stamp_classifier.model import preprocess
+from zoo.models.stamp_network import StampNetwork
 from zoo.models.temporal_stamp_classifier.config import DYNAMIC, TemporalStampClassifierConfig
 from zoo.registry import ModelInfo
 
 
 @keras.saving.register_keras_serializable(package="zoo")
-class TemporalStampClassifier(Network):
+class TemporalStampClassifier(StampNetwork):
     """The stamp classifier's trunk on every alert, days since the alert before, a core over time, static columns.
 
     Inputs are those of the view ``stamp_sequence`` with the parts of the configuration; the output is a dict with
@@ -39,14 +38,13 @@ class TemporalStampClassifier(Network):
     primary = "logits"
 
     def __init__(self, config: TemporalStampClassifierConfig, info: ModelInfo, **kwargs):
-        super().__init__(autocast=False, **kwargs)
-        self.config, self.info = config, info
+        super().__init__(config, info, **kwargs)
         if config.images:
-            self.preprocess = preprocess(config, info, config.window)
             self.turn = RandomTurns(config.turns, config.theta, config.crop, dtype="float32", name="turn")
             self.encoder = StampTrunk(
-                config.kernel, config.units, config.filters, config.dropout, dtype=self.dtype_policy, name="encoder"
-            )
+                config.kernel, config.filters, units=config.units, dropout=config.dropout, dtype=self.dtype_policy,
+                name="encoder",
+            )  # fmt: skip
             self.pool = CyclicPool(config.turns, dtype="float32", name="pool")
         names = info.alert_columns if config.features else ()
         dynamic = self._dynamic(names)
@@ -89,7 +87,7 @@ class TemporalStampClassifier(Network):
 
     def embed(self, stamps, training=None):
         """Give a vector (batch, frame, units) of every stamp (batch, frame, height, width, channel)."""
-        turned = self.turn(self.preprocess(stamps), training=training)
+        turned = self.turn(self.preprocess(stamps)[0], training=training)
         hidden = self.encoder(ops.reshape(turned, (-1, *turned.shape[2:])), training=training)
         hidden = self.pool(ops.cast(hidden, "float32"))
         shape = ops.shape(stamps)

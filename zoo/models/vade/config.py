@@ -20,8 +20,12 @@ class VadeConfig(StampConfig):
         deviation.
     crop : int
         Pixels of a side that are cut out of the centre.
-    normalize : {"per_image", "sky", "none"}
-        Scale every image and channel to [0, 1] after the cut, or subtract the median of the whole image, or leave it.
+    normalize : {"per_image", "per_sample", "per_image_-1_1", "l2", "sky", "none"}
+        Scale of the pixels of the cut: x − min over its maximum for every image and channel, the same over all
+        channels together, 2x − 1 of the first, x over the root of the sum of squares; x − median of the whole image;
+        or none.
+    nan_to : float
+        Value of unknown pixels, and of a constant image, after scaling.
     latent : int
         Width of the code.
     components : int
@@ -49,7 +53,7 @@ class VadeConfig(StampConfig):
     """
 
     channels: list[str] = dataclasses.field(default_factory=lambda: ["snr"])
-    normalize: Literal["per_image", "sky", "none"] = "none"
+    normalize: Literal["per_image", "per_sample", "per_image_-1_1", "l2", "sky", "none"] = "none"
     latent: int = 21
     components: int = 10
     filters: int = 64

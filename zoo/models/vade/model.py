@@ -110,7 +110,7 @@ class Vade(StampAutoencoder):
         Parameters
         ----------
         images, valid : tensor (batch, crop, crop, channel)
-            As `StampScaling` gives them.
+            As `StampPreprocess` gives them.
         mean, log_variance : tensor (batch, latent)
         noise : tensor (batch, latent) or (latent,)
             Standard normal numbers.
@@ -142,10 +142,10 @@ class Vade(StampAutoencoder):
 
     def represent(self, inputs):
         """Give the mean of the code, (batch, latent), float32."""
-        return self.encode(self.scaling(inputs["stamp"])[0], training=False)[0]
+        return self.encode(self.preprocess(inputs["stamp"])[0], training=False)[0]
 
     def call(self, inputs, training=None):
-        images, valid = self.scaling(inputs["stamp"])
+        images, valid = self.preprocess(inputs["stamp"])
         mean, log_variance = self.encode(images, training)
         if training:
             noise = keras.random.normal(ops.shape(mean), seed=self.seeds)

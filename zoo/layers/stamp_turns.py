@@ -1,4 +1,4 @@
-"""Copies of stamps turned by evenly spaced angles with random jitter (Neira et al. 2024)."""
+"""Turned copies of stamps as parts of a batch, and the mean over them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,31 @@ from zoo.layers.stamp_augment import rotate
 from zoo.layers.stamps import centre_crop
 
 
+def quarter_turns(images):
+    """Give square images turned by 0, 90, 180 and 270 degrees counter-clockwise, one turn of all after another.
+
+    As in ALeRCE's stamp classifier and Deep-HiTS.
+
+    Parameters
+    ----------
+    images : tensor (batch, side, side, channel)
+
+    Returns
+    -------
+    tensor (4 · batch, side, side, channel)
+        Row r · batch + b is image b turned r times.
+    """
+    across = ops.transpose(images, (0, 2, 1, 3))
+    return ops.concatenate(
+        [images, ops.flip(across, axis=1), ops.flip(images, axis=(1, 2)), ops.flip(across, axis=2)], axis=0
+    )
+
+
 @keras.saving.register_keras_serializable(package="zoo")
 class RandomTurns(keras.layers.Layer):
-    """Stack k copies of images, turned by 2πj/k + U(−θ, θ), j = 0 … k − 1, on the batch axis; then cut the middle out.
+    """Stack k copies of images, turned by 2πj/k + U(−θ, θ), j = 0 … k − 1, on the batch axis; cut the middle out.
+
+    The copies of Neira et al. (2024).
 
     The jitter is drawn anew for every object and copy in training, the same for all channels and frames of an object,
     and 0 elsewhere. Angles count counter-clockwise; pixels are interpolated bilinearly, those from outside are the
@@ -63,3 +85,22 @@ class RandomTurns(keras.layers.Layer):
 
     def get_config(self):
         return super().get_config() | self.settings
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class CyclicPool(keras.layers.Layer):
+    """Mean over rotations that are stacked on the batch axis, rotation by rotation (Dieleman et al. 2016)."""
+
+    def __init__(self, turns=4, **kwargs):
+        super().__init__(**kwargs)
+        self.turns = turns
+
+    def call(self, values):
+        """Turn (turns · batch, width) into (batch, width)."""
+        return ops.mean(ops.reshape(values, (self.turns, -1, values.shape[-1])), axis=0)
+
+    def compute_output_shape(self, values_shape):
+        return (None if values_shape[0] is None else values_shape[0] // self.turns, *values_shape[1:])
+
+    def get_config(self):
+        return super().get_config() | {"turns": self.turns}
