@@ -84,7 +84,7 @@ def synthesise(
     out : path
         Directory to make. It may exist if it is empty.
     objects : int
-        Stars.
+        Stars, from 20.
     seed : int
         From 0. The same seed gives the same bytes.
     balanced : bool
@@ -113,7 +113,7 @@ def synthesise(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: there is something already; name a directory to make. Received: {out}")
     for flag, value, least, most in (
-        ("--objects", objects, len(KINDS), MOST_OBJECTS),
+        ("--objects", objects, 2 * len(KINDS), MOST_OBJECTS),
         ("--points", points, 5, 2000),
         ("--seed", seed, 0, 2**63 - 1),
         ("--workers", workers, 1, 1024),
@@ -123,10 +123,7 @@ def synthesise(
             raise UsageError(f"{flag} is between {least:,} and {most:,}. Received: {value}")
     random = np.random.default_rng([seed, 0, 99])
     kinds = np.repeat(list(KINDS), list(class_counts(objects, balanced).values()))
-    splits = np.empty(objects, object)
-    for kind in KINDS:
-        places = random.permutation(np.flatnonzero(kinds == kind))
-        splits[places] = _splits(len(places), random)
+    splits = _splits(kinds, random)
     order = random.permutation(objects)
     kinds, splits = kinds[order].tolist(), splits[order]
     making = out.resolve().with_name(f".{out.resolve().name}.making-{os.getpid()}")
@@ -146,10 +143,13 @@ def synthesise(
     return Summary(objects, curves, sum(bool(row["spec_filename"]) for row in rows))
 
 
-def _splits(count: int, random: np.random.Generator) -> np.ndarray:
-    """Give the splits of the stars of a class: one of ten validates, one tests; the first trains."""
-    start = int(random.integers(4))
-    return np.array((["train"] * 4 + ["val"] + ["train"] * 4 + ["test"]) * (count // 10 + 2), object)[start:][:count]
+def _splits(kinds: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Give the splits of stars sorted by class: the first of a class trains, of each ten others one validates."""
+    first = np.append(True, kinds[1:] != kinds[:-1])
+    pattern = np.array(["train"] * 4 + ["val"] + ["train"] * 4 + ["test"], object)
+    splits = np.full(len(kinds), "train", object)
+    splits[~first] = pattern[(np.arange(np.sum(~first)) + random.integers(10)) % 10]
+    return splits
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -160,7 +160,7 @@ def _mira(star, phase, time, random):
 def _sr(star, phase, time, random):
     # The phase wanders, the amplitude beats with a second period, and a third of the stars has a long one.
     nights = np.linspace(FIRST_HJD, LAST_HJD, 200)
-    steps = random.standard_normal(200) * 0.35 * np.sqrt((nights[1] - nights[0]) / (10 * star.period))
+    steps = random.standard_normal(200) * 0.2 * np.sqrt((nights[1] - nights[0]) / (10 * star.period))
     phase = phase + np.interp(time, nights, np.cumsum(steps))
     second, ratio = random.uniform(0.3, 0.8), random.uniform(1.6, 2.2)
     light = np.cos(_TURN * phase) + second * np.cos(_TURN * (phase / ratio + random.random()))

@@ -230,9 +230,12 @@ def catalogue(star: Star, random: np.random.Generator) -> dict[str, float]:
     error = {band: _gaia_error(mag[band], star.amplitude) * (1 if band == "g" else 6) for band in _GAIA}
     error |= {band: float(0.021 + 0.1 * 10 ** (0.4 * (mag[band] - 16))) for band in ("j", "h", "k")}
     error |= {band: float(0.022 + 0.1 * 10 ** (0.4 * (mag[band] - limit))) for band, limit in _WISE.items()}
-    # One look at a variable star; pulsation is smaller in the infrared.
+    # Each infrared survey caught the star at one phase; pulsation is smaller there.
     swing = 0.0 if star.kind in ("EA", "EB") else 0.12 * min(star.amplitude, 3.0)
-    seen = {band: mag[band] + error[band] * normal() + (0 if band in _GAIA else swing * normal()) for band in error}
+    looks = {"j": swing * normal(), "w": 0.6 * swing * normal()}
+    looks |= {"h": looks["j"], "k": looks["j"]}
+    seen = {band: mag[band] + error[band] * normal() for band in error}
+    seen |= {band: seen[band] + looks[band[0]] for band in seen if band not in _GAIA}
     seen["v"] = mag["v"] + 0.01 * normal()
     for band, limit in _WISE.items():
         seen[band] = min(seen[band], limit + 0.3 * abs(normal()))
