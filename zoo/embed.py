@@ -23,7 +23,7 @@ ids.npy (objects that have an embedding), projections.parquet, one figure a proj
 scores.json; of several runs the tables lie in DIR/<model>-<name>. Scores: accuracy of k-means clusters, one a class,
 and macro F1 of a logistic regression on the embeddings, training split -> test split.
 Networks of several modalities have an embedding for each, which --modality, --from and --to name (photo, spectra,
-meta); 'all' is the representation of the whole object. --query writes retrieval.csv and retrieval.png, --zero-shot
+meta); 'all' is the representation of the whole object. --query writes similar.csv and similar.png, --zero-shot
 zero_shot.csv and zero_shot_predictions.csv, --outliers outliers.csv: all by the cosine of what the network gives.
 exit code 0: done; 1: failed on the way; 2: wrong usage
 """
@@ -91,19 +91,19 @@ def main(argv: Sequence[str]) -> int:
         options.normalise, options.metric, options.n_neighbors, options.min_dist, options.perplexity, options.seed
     )
     from zoo.training.embedding import embed_runs
-    from zoo.training.retrieval import RetrievalConfig
+    from zoo.training.similarity import SimilarityConfig
 
     queries, targets = (tuple(part for part in text.split(",") if part) for text in (options.query, options.to))
     if not queries and (targets or options.source_of_query != "all"):
         raise UsageError("--from and --to belong to --query ID. Received: no --query")
-    retrieval = RetrievalConfig(
+    similarity = SimilarityConfig(
         queries, options.source_of_query, targets, options.k, options.zero_shot, options.outliers, options.top
     )
     tables = embed_runs(
         options.runs, options.data, options.out, source=options.source, split=options.split, day=options.day,
         plot=plot, config=config, colour=options.colour, max_points=options.max_points,
         projector=options.projector, neighbours=options.neighbours, k=options.k, modality=options.modality,
-        retrieval=retrieval if queries or options.zero_shot or options.outliers else None, quiet=options.quiet,
+        similarity=similarity if queries or options.zero_shot or options.outliers else None, quiet=options.quiet,
     )  # fmt: skip
     if not options.quiet:
         print("\n\n".join(tables), end="\n\n")

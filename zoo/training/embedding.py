@@ -246,7 +246,7 @@ def _stacked(images: dict, rows: np.ndarray) -> np.ndarray:
 
 def embed_runs(runs, data, out, *, source=None, split="all", day=float("inf"), plot=("pca",),
                config: projection.ProjectionConfig | None = None, colour="class", max_points=20_000, projector=False,
-               neighbours=(), k=10, modality=None, retrieval=None, quiet=True) -> list[str]:  # fmt: skip
+               neighbours=(), k=10, modality=None, similarity=None, quiet=True) -> list[str]:  # fmt: skip
     """Embed the objects of a source with runs, and write tables, plots, scores and projector files.
 
     Parameters
@@ -269,16 +269,16 @@ def embed_runs(runs, data, out, *, source=None, split="all", day=float("inf"), p
         Ids of objects whose ``k`` nearest neighbours are listed.
     modality : str, optional
         Of networks of several: the embeddings of one, instead of the representation of whole objects.
-    retrieval : zoo.training.retrieval.RetrievalConfig, optional
+    similarity : zoo.training.similarity.SimilarityConfig, optional
         Search between modalities, classification by cosine, outliers.
 
     Returns
     -------
     list of str
-        Tables of the scores, of what was retrieved and of the neighbours, in Markdown.
+        Tables of the scores, of what was found by cosine and of the neighbours, in Markdown.
     """
     from zoo.reports import representations as report
-    from zoo.training.retrieval import report_retrieval
+    from zoo.training.similarity import report_similarity
     from zoo.training.run import load_run
 
     config = config or projection.ProjectionConfig()
@@ -289,11 +289,11 @@ def embed_runs(runs, data, out, *, source=None, split="all", day=float("inf"), p
         )
     out, found, runs = Path(out), [], [load_run(run) for run in runs]
     names = report.run_names([run.path for run in runs])
-    for run in runs if retrieval is not None else ():
-        retrieval.check(run)
+    for run in runs if similarity is not None else ():
+        similarity.check(run)
     for run in runs:
         found.append(compute(run, data, source=source, split=split, day=day, column=colour, modality=modality,
-                             every=retrieval is not None, thumbnails=projector, quiet=quiet))  # fmt: skip
+                             every=similarity is not None, thumbnails=projector, quiet=quiet))  # fmt: skip
     places = [out / name if len(found) > 1 else out for name in names]
     shown = [_shown(item.good, max_points, config.seed) for item in found]
     for place, item in zip(places, found, strict=True):
@@ -309,8 +309,8 @@ def embed_runs(runs, data, out, *, source=None, split="all", day=float("inf"), p
         report.write_projector(out / "projector", shown_parts)
     pairs = command.progress(list(zip(names, found, strict=True)), "scoring", quiet=quiet)
     text = [report.write_scores(out / "scores.json", [scores(name, item, config) for name, item in pairs])]
-    if retrieval is not None:
-        text += report_retrieval(out, places, names, found, retrieval)
+    if similarity is not None:
+        text += report_similarity(out, places, names, found, similarity)
     if neighbours:
         text.append(report.write_neighbours(out / "neighbours.csv", tables))
     return text

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tests.zoo.reports.test_report_plots import pixels, words
-from zoo.reports import retrieval as report
+from zoo.reports import similarity as report
 
 
 def _hits(queries=2, targets=("photo", "meta"), k=5):

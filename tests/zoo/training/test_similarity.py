@@ -14,14 +14,14 @@ from tfrecords.reader import RecordDirectory
 from zoo.embed import main
 from zoo.training import modalities
 from zoo.training.embedding import compute, embed_runs
-from zoo.training.retrieval import (
-    RetrievalConfig,
+from zoo.training.similarity import (
+    SimilarityConfig,
     class_centres,
     majority,
     nearest_class,
     outlier_scores,
     ranks,
-    report_retrieval,
+    report_similarity,
     search,
     unit,
     zero_shot,
@@ -178,9 +178,9 @@ def test_one_modality_instead_of_the_whole(trimodal, run, item, records):
 
 def test_everything_is_written(trimodal, item, records, tmp_path):
     full = item.table["object_id"][_has(item, "spectra") & _has(item, "meta")].tolist()
-    config = RetrievalConfig(tuple(full[:2]), "photo", ("spectra", "all"), 4, True, True, 5)
-    text = embed_runs([trimodal], records, tmp_path, plot=(), modality="meta", retrieval=config)
-    hits = pd.read_csv(tmp_path / "retrieval.csv", dtype={"object_id": str, "query": str})
+    config = SimilarityConfig(tuple(full[:2]), "photo", ("spectra", "all"), 4, True, True, 5)
+    text = embed_runs([trimodal], records, tmp_path, plot=(), modality="meta", similarity=config)
+    hits = pd.read_csv(tmp_path / "similar.csv", dtype={"object_id": str, "query": str})
     assert len(hits) == 2 * 2 * 4 and set(hits["to"]) == {"spectra", "all"} and set(hits["from"]) == {"photo"}
     parts = {name: unit(values) for name, values in item.parts.items()}
     place = item.table.index[item.table["object_id"] == full[1]][0]
@@ -201,35 +201,38 @@ def test_everything_is_written(trimodal, item, records, tmp_path):
     high = sum((strange[f"rank_{name}"] <= 5).astype(int) for name in ("photo", "spectra", "meta"))
     assert (strange["high_in"] == high).all() and high.max() > 0
     assert np.load(tmp_path / "embeddings.npy").shape[1] == 6
-    assert (tmp_path / "retrieval.png").stat().st_size > 5000 and len(text) == 4
+    assert (tmp_path / "similar.png").stat().st_size > 5000 and len(text) == 4
     assert full[0] in text[1] and "majority" in text[2] and strange["object_id"].astype(str)[0] in text[3]
 
 
-def test_what_cannot_be_retrieved(trimodal, item, records, tmp_path):
+def test_what_cannot_be_found(trimodal, item, records, tmp_path):
     lacking = item.table["object_id"][~_has(item, "spectra")].iloc[0]
     for config, message in (
-        (RetrievalConfig(("nobody",)), "--query: the object is not there; like it are .*'nobody'"),
-        (RetrievalConfig((lacking,), "spectra"), "has all, photo.* to search with"),
+        (SimilarityConfig(("nobody",)), "--query: the object is not there; like it are .*'nobody'"),
+        (SimilarityConfig((lacking,), "spectra"), "has all, photo.* to search with"),
     ):
         with pytest.raises(DataError, match=message):
-            report_retrieval(tmp_path, [tmp_path], ["a"], [item], config)
+            report_similarity(tmp_path, [tmp_path], ["a"], [item], config)
     for config, message in (
-        (RetrievalConfig((lacking,), "radio"), "--from: atat has .*'radio'"),
-        (RetrievalConfig((lacking,), "all", ("x",)), "--to: .*'x'"),
+        (SimilarityConfig((lacking,), "radio"), "--from: atat has .*'radio'"),
+        (SimilarityConfig((lacking,), "all", ("x",)), "--to: .*'x'"),
     ):
         with pytest.raises(UsageError, match=message):
-            embed_runs([trimodal], records, tmp_path, plot=(), retrieval=config)
+            embed_runs([trimodal], records, tmp_path, plot=(), similarity=config)
     tested = (item.table["split"] == "test").to_numpy()
     parts = {name: values[tested] for name, values in item.parts.items()}
     part = dataclasses.replace(item, table=item.table[tested].reset_index(drop=True), parts=parts)
     files = dataclasses.replace(item, table=item.table.drop(columns="split"))
-    for flag, config in (("zero-shot", RetrievalConfig(zero_shot=True)), ("outliers", RetrievalConfig(outliers=True))):
+    for flag, config in (
+        ("zero-shot", SimilarityConfig(zero_shot=True)),
+        ("outliers", SimilarityConfig(outliers=True)),
+    ):
         with pytest.raises(UsageError, match=f"--{flag} needs labelled training objects"):
-            report_retrieval(tmp_path, [tmp_path], ["a"], [part], config)
+            report_similarity(tmp_path, [tmp_path], ["a"], [part], config)
         with pytest.raises(UsageError, match=f"--{flag} needs a directory of records"):
-            report_retrieval(tmp_path, [tmp_path], ["a"], [files], config)
+            report_similarity(tmp_path, [tmp_path], ["a"], [files], config)
     with pytest.raises(UsageError, match="--top must be at least 1"):
-        RetrievalConfig(top=0)
+        SimilarityConfig(top=0)
 
 
 def test_the_command_of_a_network_with_one_representation(run, records, tmp_path, capsys):
@@ -237,7 +240,7 @@ def test_the_command_of_a_network_with_one_representation(run, records, tmp_path
     options = ["--query", first, "--k", "3", "--zero-shot", "--outliers", "--top", "2", "--plot", "none"]
     main([str(run.path), "--data", str(records), "--out", str(tmp_path), *options])
     shown = capsys.readouterr().out
-    assert pd.read_csv(tmp_path / "retrieval.csv")["to"].tolist() == ["all"] * 3
+    assert pd.read_csv(tmp_path / "similar.csv")["to"].tolist() == ["all"] * 3
     assert pd.read_csv(tmp_path / "zero_shot.csv")["representation"].tolist() == ["all", "all"]
     assert "high_in" not in pd.read_csv(tmp_path / "outliers.csv")
     assert "| rank_all |" in shown and "macro F1" in shown

@@ -20,8 +20,8 @@ _BLOCK = 1024
 
 
 @dataclasses.dataclass(frozen=True)
-class RetrievalConfig:
-    """What to retrieve.
+class SimilarityConfig:
+    """What to look for.
 
     Attributes
     ----------
@@ -224,19 +224,19 @@ def ranks(scores: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(scores), found, np.nan)
 
 
-def report_retrieval(out, places, names, found, config: RetrievalConfig) -> list[str]:
-    """Retrieve from the representations of runs, and write tables and figures.
+def report_similarity(out, places, names, found, config: SimilarityConfig) -> list[str]:
+    """Compare the representations of runs by cosine, and write tables and figures.
 
     Parameters
     ----------
     out : Path
-        Gets ``retrieval.csv``, ``zero_shot.csv``, ``outliers.csv``.
+        Gets ``similar.csv``, ``zero_shot.csv``, ``outliers.csv``.
     places : list of Path
-        Of each run; gets ``retrieval.png`` and ``zero_shot_predictions.csv``.
+        Of each run; gets ``similar.png`` and ``zero_shot_predictions.csv``.
     names : list of str
     found : list of zoo.training.embedding.Embeddings
         With all their parts.
-    config : RetrievalConfig
+    config : SimilarityConfig
 
     Returns
     -------
@@ -246,7 +246,7 @@ def report_retrieval(out, places, names, found, config: RetrievalConfig) -> list
     import pandas as pd
     from threadpoolctl import threadpool_limits
 
-    from zoo.reports import retrieval as report
+    from zoo.reports import similarity as report
 
     hits, scores, strange = [], [], []
     # Sums of several threads come in any order.
@@ -255,7 +255,7 @@ def report_retrieval(out, places, names, found, config: RetrievalConfig) -> list
             parts = {part: unit(values) for part, values in item.parts.items()}
             if config.queries:
                 hits.append(_hits(item.table, parts, config))
-                report.write_figure(place / "retrieval.png", report.hits_figure(hits[-1]))
+                report.write_figure(place / "similar.png", report.hits_figure(hits[-1]))
                 hits[-1].insert(0, "run", name)
             if config.zero_shot:
                 rows, predictions = _zero_shot(item, parts)
@@ -264,7 +264,7 @@ def report_retrieval(out, places, names, found, config: RetrievalConfig) -> list
             if config.outliers:
                 strange.append(_outliers(item, parts, config.top))
                 strange[-1].insert(0, "run", name)
-    text = [report.write_hits(out / "retrieval.csv", pd.concat(hits, ignore_index=True))] if hits else []
+    text = [report.write_hits(out / "similar.csv", pd.concat(hits, ignore_index=True))] if hits else []
     if scores:
         text.append(report.write_zero_shot(out / "zero_shot.csv", pd.concat(scores, ignore_index=True)))
     if strange:
@@ -272,7 +272,7 @@ def report_retrieval(out, places, names, found, config: RetrievalConfig) -> list
     return text
 
 
-def _hits(table, parts, config: RetrievalConfig):
+def _hits(table, parts, config: SimilarityConfig):
     """Give the hits of all queries: query, query_class, from, to, rank, object_id, class, split, cosine, own_rank."""
     import difflib
 
