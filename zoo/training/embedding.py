@@ -278,8 +278,8 @@ def embed_runs(runs, data, out, *, source=None, split="all", day=float("inf"), p
         Tables of the scores, of what was found by cosine and of the neighbours, in Markdown.
     """
     from zoo.reports import representations as report
-    from zoo.training.similarity import report_similarity
     from zoo.training.run import load_run
+    from zoo.training.similarity import report_similarity
 
     config = config or projection.ProjectionConfig()
     projection.check_methods(plot)

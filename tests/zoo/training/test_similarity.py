@@ -14,6 +14,7 @@ from tfrecords.reader import RecordDirectory
 from zoo.embed import main
 from zoo.training import modalities
 from zoo.training.embedding import compute, embed_runs
+from zoo.training.run import Run
 from zoo.training.similarity import (
     SimilarityConfig,
     class_centres,
@@ -26,7 +27,6 @@ from zoo.training.similarity import (
     unit,
     zero_shot,
 )
-from zoo.training.run import Run
 
 
 class Trimodal:
