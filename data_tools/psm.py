@@ -263,7 +263,8 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments of the command."""
     parser = parser_of(
         "psm",
-        "Convert the trimodal set (tables of the splits, zip of light curves, folder of spectra) to records.",
+        "Convert the trimodal set (tables of the splits, zip of light curves, folder of spectra) to records. "
+        "'python -m data_tools.psm synth --help': make such a set.",
         "FOLDER",
         "its root",
     )
@@ -283,8 +284,21 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _synthesise(argv: Sequence[str]) -> None:
+    from data_tools.synthetic import psm_synth
+
+    parser = argparse.ArgumentParser(
+        prog="python -m data_tools.psm synth",
+        description="Make a synthetic trimodal set of variable stars of ten classes in AstroM3's layout, of any size.",
+    )
+    psm_synth.add_arguments(parser)
+    psm_synth.run(parser.parse_args(argv))
+
+
 def main(argv: Sequence[str]) -> None:
     """Run the command."""
+    if argv and argv[0] == "synth":
+        return _synthesise(argv[1:])
     arguments = parse_arguments(argv)
     source = PsmSource(
         arguments.files,

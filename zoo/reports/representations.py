@@ -79,7 +79,7 @@ def projection_figure(panels: Sequence[tuple[str, np.ndarray, tuple[str, str], n
     everything = _joined([values for *_, values in panels])
     names = is_category(everything)
     draw = _draw_categories if names else _draw_numbers
-    looks = _looks(everything) if names else _range(everything)
+    looks = category_looks(everything) if names else _range(everything)
     for axis, (title, points, labels, values) in zip(axes, panels, strict=False):
         draw(axis, points, values, looks, _size(len(points)))
         axis.set_title(plain(title))
@@ -100,10 +100,10 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
     parts = [np.asarray(values) for values in parts]
     if all(values.dtype.kind in "fiu" for values in parts):
         return np.concatenate(parts)
-    return np.concatenate([np.array(_named(values), object) for values in parts])
+    return np.concatenate([np.array(named(values), object) for values in parts])
 
 
-def _named(values: np.ndarray) -> list[str]:
+def named(values: np.ndarray) -> list[str]:
     """Write categories as text; null is `UNKNOWN`, whole numbers have no point."""
     found = []
     for value in np.asarray(values, object).tolist():
@@ -114,12 +114,12 @@ def _named(values: np.ndarray) -> list[str]:
     return found
 
 
-def _looks(values: np.ndarray) -> dict[str, dict[str, Any]]:
+def category_looks(values: np.ndarray) -> dict[str, dict[str, Any]]:
     """Give colour and marker of every category in the order of the legend, unknown ones grey and last."""
     from matplotlib import colormaps
 
     numbers = np.asarray(values).dtype.kind in "fiu"
-    known = sorted({name for name in _named(values) if name != UNKNOWN}, key=float if numbers else None)
+    known = sorted({name for name in named(values) if name != UNKNOWN}, key=float if numbers else None)
     # Points are too small for their markers to be told apart: more classes take more colours first.
     table = colormaps["tab20"].colors
     colours = COLOURS if len(known) <= len(COLOURS) else [*table[::2], *table[1::2]]
@@ -135,7 +135,7 @@ def _size(count: int) -> float:
 
 
 def _draw_categories(axis, points, values, looks, size):
-    names = np.array(_named(values), object)
+    names = np.array(named(values), object)
     # Objects without a value lie below all others.
     for name in [UNKNOWN, *(name for name in looks if name != UNKNOWN)]:
         here = names == name
@@ -146,7 +146,7 @@ def _draw_categories(axis, points, values, looks, size):
 def _legend(figure, values, looks, column):
     from matplotlib.lines import Line2D
 
-    found, counts = np.unique(np.array(_named(values), object).astype(str), return_counts=True)
+    found, counts = np.unique(np.array(named(values), object).astype(str), return_counts=True)
     there = dict(zip(found.tolist(), counts.tolist(), strict=True))
     handles = [
         Line2D([], [], linestyle="", markersize=5, label=plain(name), color=look["color"], marker=look["marker"])
@@ -216,7 +216,7 @@ def write_neighbours(path: Path, tables: Sequence[pd.DataFrame]) -> str:
     write_csv(path, table)
     header = list(table.columns)
     cells = [
-        [f"{value:.4g}" if isinstance(value, float) and value == value else _named(np.array([value], object))[0]
+        [f"{value:.4g}" if isinstance(value, float) and value == value else named(np.array([value], object))[0]
          for value in row]
         for row in table.itertuples(index=False)
     ]  # fmt: skip
@@ -258,7 +258,7 @@ def write_projector(out: Path, parts: Sequence[tuple[str, np.ndarray, pd.DataFra
 
 
 def _cell(value: Any) -> str:
-    [text] = _named(np.array([value], object))
+    [text] = named(np.array([value], object))
     return " ".join(text.split()) or "-"
 
 

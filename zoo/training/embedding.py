@@ -10,7 +10,7 @@ import numpy as np
 from tfrecords import command
 from tfrecords.errors import DataError, UsageError
 from zoo.inputs.cuts import Cut
-from zoo.training import files, projection
+from zoo.training import files, modalities, projection
 from zoo.training.prediction import apply, collect, pieces, record_directory
 
 SPLITS = ("all", "train", "validation", "test")
@@ -27,18 +27,23 @@ class Embeddings:
     run : zoo.training.run.Run
     table : pandas.DataFrame
         See `embed`.
+    dimension : int
+    parts : dict of str to array (row of the table, dimension), float32
+        Every representation of a network of several modalities, where they were asked for; NaN where there is none.
     thumbnails : array (object, side, side), uint8, or None
         A stamp of each row of the table, 0 where it has none; None where no object has stamps.
     """
 
     run: object
     table: object
+    dimension: int
+    parts: dict = dataclasses.field(default_factory=dict)
     thumbnails: np.ndarray | None = None
 
     @property
     def columns(self) -> list[str]:
         """Names of the representation's columns."""
-        return _columns(_dimension(self.run))
+        return _columns(self.dimension)
 
     @property
     def good(self) -> np.ndarray:
@@ -51,7 +56,7 @@ class Embeddings:
 
 
 def embed(run, data, *, source: str | None = None, split: str = "all", day: float = float("inf"),
-          column: str | None = None, quiet: bool = True):  # fmt: skip
+          column: str | None = None, modality: str | None = None, quiet: bool = True):  # fmt: skip
     """Represent every object of a source by what a trained network knows of it before its heads.
 
     Parameters
@@ -68,6 +73,8 @@ def embed(run, data, *, source: str | None = None, split: str = "all", day: floa
         Hide what came later than so many days after the reference time.
     column : str, optional
         A static column or a target of one value that the table shall hold too, NaN where it is missing.
+    modality : str, optional
+        Of a network of several: the embedding of one, instead of the representation of the whole object.
     quiet : bool
         No progress bar.
 
@@ -81,15 +88,19 @@ def embed(run, data, *, source: str | None = None, split: str = "all", day: floa
     Raises
     ------
     UsageError
-        If a split of files that have none is asked for, or a column that the data lack.
+        If a split of files that have none is asked for, a column that the data lack or a modality that the network
+        has not.
     DataError
         If the data are of another survey than the run's, or broken.
     """
-    return compute(run, data, source=source, split=split, day=day, column=column, quiet=quiet).table
+    return compute(run, data, source=source, split=split, day=day, column=column, modality=modality, quiet=quiet).table
 
 
-def compute(run, data, *, source=None, split="all", day=float("inf"), column=None, thumbnails=False, quiet=True):
-    """Represent the objects of a source, see `embed`; with ``thumbnails`` their stamps come along.
+def compute(run, data, *, source=None, split="all", day=float("inf"), column=None, modality=None, every=False,
+            thumbnails=False, quiet=True):  # fmt: skip
+    """Represent the objects of a source, see `embed`.
+
+    With ``every`` all representations that the network has come along in ``parts``, with ``thumbnails`` the stamps.
 
     Returns
     -------
@@ -106,26 +117,33 @@ def compute(run, data, *, source=None, split="all", day=float("inf"), column=Non
     if splits is None and "split" in (column, "" if split == "all" else "split"):
         raise UsageError("only a directory of records has splits: leave --split away. Received: files of a survey")
     chosen = None if split == "all" else splits == split
-    dimension, images = _dimension(run), {}
-    represent = tf.function(run.network.represent, reduce_retracing=True)
+    shown, images = modalities.representation(run, modality, every), {}
+    name, width = next(iter(shown.sizes)), sum(shown.sizes.values())
+    represent = tf.function(shown.function, reduce_retracing=True)
     extra = None if column in (None, "class", "split", "observations") else column
 
     def table_of(piece):
         values, observations = apply(
-            represent, dimension, piece.examples, piece.stage, [Cut(day)], quiet=quiet or piece.streamed,
+            represent, width, piece.examples, piece.stage, [Cut(day)], quiet=quiet or piece.streamed,
             label="embedding",
         )  # fmt: skip
         more = _from_records(piece, extra, images if thumbnails else None) if extra or thumbnails else None
-        return _table(run, piece.ids, piece.examples.labels, values[0], observations[0], extra, more)
+        return _table(run, piece.ids, piece.examples.labels, values[0], observations[0], extra, more, shown.sizes)
 
-    none = np.zeros((0, dimension), "float32")
-    empty = _table(run, [], np.zeros(0, "int32"), none, np.zeros(0, "int64"), extra, np.zeros(0))
+    none = np.zeros((0, width), "float32")
+    empty = _table(run, [], np.zeros(0, "int32"), none, np.zeros(0, "int64"), extra, np.zeros(0), shown.sizes)
     table = collect(pieces(run, data, source, quiet, "embedding", chosen, extra), table_of, empty)
     rows = table.pop("row").to_numpy("int64")
     if splits is not None:
         named = np.where(rows >= 0, splits[rows], None) if len(splits) else np.zeros(0, object)
         table.insert(2, "split", named)
-    return Embeddings(run, table, _stacked(images, rows) if images else None)
+    parts = {
+        part: table[_columns(size, part)].to_numpy("float32") for part, size in shown.sizes.items() if part != name
+    }
+    table = table.drop(columns=[column for part in parts for column in _columns(shown.sizes[part], part)])
+    parts[name] = table[_columns(shown.sizes[name])].to_numpy("float32")
+    parts = {part: parts[part] for part in shown.known} if every else {}
+    return Embeddings(run, table, shown.sizes[name], parts, _stacked(images, rows) if images else None)
 
 
 def _splits(run, data, source) -> np.ndarray | None:
@@ -144,36 +162,34 @@ def _splits(run, data, source) -> np.ndarray | None:
     return names
 
 
-def _dimension(run) -> int:
-    from zoo import registry
-
-    bundle = run.bundle
-    inputs = registry.example_inputs(bundle.model, bundle.config, bundle.spec.model_info())
-    return int(run.network.represent(inputs).shape[-1])
-
-
-def _columns(dimension: int) -> list[str]:
+def _columns(dimension: int, name: str = "e") -> list[str]:
     digits = max(3, len(str(dimension - 1)))
-    return [f"e_{place:0{digits}d}" for place in range(dimension)]
+    return [f"{name}_{place:0{digits}d}" for place in range(dimension)]
 
 
-def _table(run, ids, labels, values, observations, extra, more):
+def _table(run, ids, labels, values, observations, extra, more, sizes):
     import pandas as pd
 
     values = np.array(values)
-    finite = np.isfinite(values).all(axis=1)
-    values[~finite] = np.nan
+    (name, dimension), *others = sizes.items()
+    missing = np.isnan(values[:, :dimension]).all(axis=1)
+    finite = np.isfinite(values[:, :dimension]).all(axis=1)
+    values[~finite, :dimension] = np.nan
     names = np.array([*run.bundle.spec.classes, None], object)
     table = pd.DataFrame({"object_id": list(ids), "class": names[labels], "observations": observations})
     parts = run.bundle.config.parts()
-    seen = {"light_curve", "stamps"} & set(parts)
+    seen = {"light_curve", "stamps"} & set(parts) if "spectrum" not in parts else set()
     empty = np.asarray(observations) == 0 if seen else np.zeros(len(values), bool)
     nothing = "stamp" if "stamps" in seen else "light curve"
     reasons = np.where(finite, "", "the network's representation is not finite")
+    reasons = np.where(
+        missing, f"the object lacks {'every modality' if name == modalities.COMBINED else name}", reasons
+    )
     table["reason"] = np.where(finite & empty, f"no observation left: as of an empty {nothing}", reasons)
     if extra is not None:
         table[extra] = more
-    return pd.concat([table, pd.DataFrame(values, columns=_columns(values.shape[1]), index=table.index)], axis=1)
+    columns = [*_columns(dimension), *(column for part, size in others for column in _columns(size, part))]
+    return pd.concat([table, pd.DataFrame(values, columns=columns, index=table.index)], axis=1)
 
 
 def _from_records(piece, column: str | None, images: dict | None):
@@ -232,7 +248,7 @@ def _stacked(images: dict, rows: np.ndarray) -> np.ndarray:
 
 def embed_runs(runs, data, out, *, source=None, split="all", day=float("inf"), plot=("pca",),
                config: projection.ProjectionConfig | None = None, colour="class", max_points=20_000, projector=False,
-               neighbours=(), k=10, quiet=True) -> list[str]:  # fmt: skip
+               neighbours=(), k=10, modality=None, similarity=None, quiet=True) -> list[str]:  # fmt: skip
     """Embed the objects of a source with runs, and write tables, plots, scores and projector files.
 
     Parameters
@@ -253,14 +269,19 @@ def embed_runs(runs, data, out, *, source=None, split="all", day=float("inf"), p
         Write files for TensorBoard's projector.
     neighbours : sequence of str
         Ids of objects whose ``k`` nearest neighbours are listed.
+    modality : str, optional
+        Of networks of several: the embeddings of one, instead of the representation of whole objects.
+    similarity : zoo.training.similarity.SimilarityConfig, optional
+        Search between modalities, classification by cosine, outliers.
 
     Returns
     -------
     list of str
-        Tables of the scores, and of the neighbours, in Markdown.
+        Tables of the scores, of what was found by cosine and of the neighbours, in Markdown.
     """
     from zoo.reports import representations as report
     from zoo.training.run import load_run
+    from zoo.training.similarity import report_similarity
 
     config = config or projection.ProjectionConfig()
     projection.check_methods(plot)
@@ -270,9 +291,11 @@ def embed_runs(runs, data, out, *, source=None, split="all", day=float("inf"), p
         )
     out, found, runs = Path(out), [], [load_run(run) for run in runs]
     names = report.run_names([run.path for run in runs])
+    for run in runs if similarity is not None else ():
+        similarity.check(run)
     for run in runs:
-        found.append(compute(run, data, source=source, split=split, day=day, column=colour, thumbnails=projector,
-                             quiet=quiet))  # fmt: skip
+        found.append(compute(run, data, source=source, split=split, day=day, column=colour, modality=modality,
+                             every=similarity is not None, thumbnails=projector, quiet=quiet))  # fmt: skip
     places = [out / name if len(found) > 1 else out for name in names]
     shown = [_shown(item.good, max_points, config.seed) for item in found]
     for place, item in zip(places, found, strict=True):
@@ -288,6 +311,8 @@ def embed_runs(runs, data, out, *, source=None, split="all", day=float("inf"), p
         report.write_projector(out / "projector", shown_parts)
     pairs = command.progress(list(zip(names, found, strict=True)), "scoring", quiet=quiet)
     text = [report.write_scores(out / "scores.json", [scores(name, item, config) for name, item in pairs])]
+    if similarity is not None:
+        text += report_similarity(out, places, names, found, similarity)
     if neighbours:
         text.append(report.write_neighbours(out / "neighbours.csv", tables))
     return text
