@@ -120,7 +120,9 @@ def test_weights_of_another_width_are_refused(example, make_bench, tmp_path):
     width = next(name for name in ("filters", "d_model", "head_dim", "units", "meta_hidden_dim", "hidden_dim")
                  if name in hparams)  # fmt: skip
     wider = dataclasses.replace(bench.bundle, hparams=hparams | {width: 2 * hparams[width]}).build()
-    part = next(name for name in ("encoder", "lstm", "embedding", "meta", "photo") if name in wider.parts_of_model())
+    part = next(
+        name for name in ("encoder", "lstm", "embedding", "meta", "photo", "spectra") if name in wider.parts_of_model()
+    )
     with pytest.raises(DataError, match=f"'{part}' of .* has other sizes than this network's.*Valid.*Received"):
         warm_start.initialise(wider, [f"{part}={tmp_path}"], None)
 

@@ -209,7 +209,8 @@ class InformerEncoder(keras.layers.Layer):
     def embed(self, channels, mask, training=None):
         """Give the tokens (batch, row, d_model) before the blocks."""
         tokens = self.embedding(channels, self._lengths(mask))
-        tokens = ops.cast(tokens + self.positions[: ops.shape(tokens)[1]], self.compute_dtype)
+        places = ops.convert_to_tensor(self.positions)[: ops.shape(tokens)[1]]
+        tokens = ops.cast(tokens + places, self.compute_dtype)
         return self.embedding_dropout(tokens, training=training)
 
     def _lengths(self, mask):
