@@ -34,7 +34,7 @@ def _inputs(bench, known: bool):
         return _stamps(bench, known)
     size, longest = len(BANDS), max(map(len, BANDS))
     mask = np.arange(longest) < np.array([len(item) for item in BANDS])[:, None]
-    band = np.array([item + [0] * (longest - len(item)) for item in BANDS], "int32")
+    band = np.array([item + [0] * (longest - len(item)) for item in BANDS], "int32") % len(bench.spec.bands)
     time = 60000 + np.tile(np.arange(longest) * 4.0, (size, 1))
     time[2] = 60000
     flux = np.random.default_rng(0).normal(size=mask.shape).astype("float32") * 50
@@ -42,10 +42,23 @@ def _inputs(bench, known: bool):
     spec, value = bench.spec, 0.5 if known else np.nan
     static = tf.fill([size, len(spec.record_static)], tf.constant(value, tf.float32))
     features = tf.fill([size, len(spec.feature_days), len(spec.features)], tf.constant(value, tf.float32))
-    prepared = bench.stage.prepare(curves, static, features)
+    pixels = {"pixels": _pixels(known, size)} if "spectrum" in bench.bundle.config.parts() else {}
+    prepared = bench.stage.prepare(curves, static, features, **pixels)
     inputs = bench.stage.tensors(prepared)
     targets = {"label": tf.zeros([size], tf.int32), "sample_weight": tf.ones([size])}
     return inputs, targets | bench.stage.targets(prepared, inputs, tf.range(size, dtype=tf.int64))
+
+
+def _pixels(known: bool, size: int):
+    """Give spectra: none, one pixel, constant, with gaps, and far off the grid; or none at all."""
+    from zoo.inputs import spectra
+
+    wave = np.tile(np.linspace(4000, 8000, 40, dtype="float32"), (size, 1))
+    flux = np.random.default_rng(1).normal(10, 1, wave.shape).astype("float32")
+    wave[0], wave[1, 1:], flux[2], flux[3, ::2], wave[4] = np.nan, np.nan, 5.0, np.nan, wave[4] / 100
+    if not known:
+        wave[:] = np.nan
+    return spectra.from_padded(*map(tf.constant, (wave, flux, np.ones_like(flux))))
 
 
 PIXELS = (np.nan, 0.0, np.inf, 3e38, -3e38)
@@ -93,18 +106,22 @@ def _kept_fast(examples):
     return [item if item in variants.one_a_kind() else pytest.param(item, marks=pytest.mark.slow) for item in examples]
 
 
-# The widths of alexnet are a list.
+# The widths of these are a list.
+LISTED = ("alexnet", "galspecnet")
+
+
 @pytest.mark.parametrize(
-    "example", _kept_fast([item for item in variants.richest() if item.model != "alexnet"]), ids=str
+    "example", _kept_fast([item for item in variants.richest() if item.model not in LISTED]), ids=str
 )
 def test_weights_of_another_width_are_refused(example, make_bench, tmp_path):
     bench = make_bench(example)
     bundles.save(tmp_path / "bundle", bench.bundle, bench.network)
     hparams = bench.bundle.hparams
-    width = next(name for name in ("filters", "d_model", "head_dim", "units") if name in hparams)
+    width = next(name for name in ("filters", "d_model", "head_dim", "units", "meta_hidden_dim", "hidden_dim")
+                 if name in hparams)  # fmt: skip
     wider = dataclasses.replace(bench.bundle, hparams=hparams | {width: 2 * hparams[width]}).build()
     part = next(
-        name for name in ("encoder", "lstm", "embedding", "photo", "spectra", "meta") if name in wider.parts_of_model()
+        name for name in ("encoder", "lstm", "embedding", "meta", "photo", "spectra") if name in wider.parts_of_model()
     )
     with pytest.raises(DataError, match=f"'{part}' of .* has other sizes than this network's.*Valid.*Received"):
         warm_start.initialise(wider, [f"{part}={tmp_path}"], None)

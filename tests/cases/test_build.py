@@ -37,10 +37,12 @@ def test_tied_layers_are_there(bench):
             assert any(name.startswith(path + "/") for name in paths) or "sinusoid" in path, path
 
 
-def test_outputs_are_logits_of_every_class_or_node_or_the_steps_themselves(bench):
+def test_outputs_are_logits_of_every_class_or_node_or_embeddings_or_the_steps_themselves(bench):
     inputs, _, _ = bench.batch()
     if bench.task.labelled:
         shape = (8, len(bench.network.info.outputs))
+    elif bench.example.entry.task == "contrast":
+        shape = (8, bench.network.config.hidden_dim)
     else:
         shape = inputs["flux"].shape if "flux" in inputs else bench.network.scaling(inputs["stamp"])[0].shape
     for value in bench.task.object_outputs(bench.outputs(inputs)).values():

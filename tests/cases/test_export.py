@@ -32,12 +32,16 @@ def pair(request, records, exported, make_bench, tmp_path_factory):
 def _raw(bench, count: int) -> dict[str, np.ndarray]:
     """Give the first objects as padded arrays with the values of their records."""
     objects = [bench.directory.record(place) for place in range(count)]
+    spectra = {}
+    if "spectrum" in bench.bundle.config.parts():
+        spectra = {f"spectrum_{name}".replace("spectrum_wavelength", "wavelength"): _pixels(objects, name)
+                   for name in ("wavelength", "flux", "ivar")}  # fmt: skip
     if "stamps" in bench.bundle.config.parts():
         return _raw_stamps(bench, objects)
     longest = max(len(item.lc.time) for item in objects) + 3
     names = ("time", "flux", "flux_err", "band", "flags")
     kinds = dict(zip(names, ("float64", "float32", "float32", "int32", "int32"), strict=True))
-    arrays = {name: np.zeros((count, longest), kinds[name]) for name in names}
+    arrays = spectra | {name: np.zeros((count, longest), kinds[name]) for name in names}
     arrays["mask"] = np.zeros((count, longest), bool)
     for row, item in enumerate(objects):
         size = len(item.lc.time)
@@ -50,6 +54,15 @@ def _raw(bench, count: int) -> dict[str, np.ndarray]:
         arrays["features"] = bench.examples.feature_values(np.arange(count))[:, -1]
         arrays["feature_set"] = np.full(count, len(bench.spec.feature_days) - 1, "int32")
     return arrays
+
+
+def _pixels(objects, name: str) -> np.ndarray:
+    """Give an array of the objects' spectra (object, pixel), NaN behind the last and where there is none."""
+    rows = [np.zeros(0) if item.spectrum is None else getattr(item.spectrum, name) for item in objects]
+    found = np.full((len(rows), max(map(len, rows)) + 2), np.nan, "float32")
+    for row, values in zip(found, rows, strict=True):
+        row[: len(values)] = values
+    return found
 
 
 def _raw_stamps(bench, objects) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tests.cases.variants import Example
 from tests.stamp_records import make_stamp_records
+from tests.trimodal_records import make_trimodal_records
 from tfrecords.reader import RecordDirectory
 from zoo.inputs import data, pipeline
 from zoo.inputs import spec as specs
@@ -19,7 +20,7 @@ from zoo.training.bundle import Bundle
 from zoo.training.loop import fit_tables
 from zoo.training.resolve import resolve
 
-STAMPS = "stamps_tiny"
+STAMPS, STARS = "stamps_tiny", "stars_tiny"
 
 
 class Workbench:
@@ -29,7 +30,8 @@ class Workbench:
     ----------
     example : Example
     records : path
-        The tiny directory; one with stamps beside it is made for models that read some.
+        The tiny directory; one with stamps beside it is made for models that read some, and one with spectra for those
+        of the view ``photometry``.
     **options
         Options of a run beside the hyperparameters.
     """
@@ -44,6 +46,11 @@ class Workbench:
                 make_stamp_records(records)
             # Presets name columns of real surveys.
             options = {"alert_columns": None, "classes": None} | options
+        elif example.entry.view == "photometry":
+            records = records.with_name(STARS)
+            if not records.is_dir():
+                make_trimodal_records(records)
+            options = {"static_columns": None, "spectrum_points": 75, "spectrum_step": 72.0} | options
         self.settled = resolve(example.model, data=str(records), **example.hparams, **options)
         self.directory = RecordDirectory(records)
         parts = self.settled.hparams.parts()

@@ -46,6 +46,7 @@ def test_defaults_can_be_built(name):
     features = tuple(f"f_{band}" for band in "ugrizY")
     columns = {"static": ("hostgal_photoz", "hostgal_photoz_err"), "features": features, "feature_days": (1.0,)}
     columns |= {"channels": ("science", "template", "difference"), "stamp_size": 63, "alert_columns": ("fwhm", "ra")}
+    columns |= {"spectrum_size": 300}
     network = registry.create(name, dataclasses.replace(INFO, **columns))
     assert network.built and network.count_params() > 0
 

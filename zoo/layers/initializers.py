@@ -43,10 +43,13 @@ def kernel_initializer(name: str) -> keras.initializers.Initializer:
 
 
 def dense(units: int, fan_in: int, initializer: str, name: str, dtype=None) -> keras.layers.Dense:
-    """Give a Dense layer whose kernel starts from ``initializer`` and whose bias from ±1/√fan_in."""
+    """Give a Dense layer whose kernel starts from ``initializer`` and whose bias from ±1/√fan_in.
+
+    ``fan_in`` is the bias rule for the kernel too, as PyTorch has it.
+    """
     return keras.layers.Dense(
         units,
-        kernel_initializer=kernel_initializer(initializer),
+        kernel_initializer=FanInUniform(fan_in) if initializer == "fan_in" else kernel_initializer(initializer),
         bias_initializer=FanInUniform(fan_in),
         dtype=dtype,
         name=name,

@@ -41,6 +41,10 @@ class Network(keras.Model):
             f"{', '.join(representing())}. Received: {self.entry_name}"
         )
 
+    def tied_names(self, aspect: str) -> tuple[str, ...]:
+        """Give the names that the rows of layers of `tied_to` stand for, by `ModelInfo` field."""
+        return getattr(self.info, aspect)
+
     def get_config(self):
         return {
             "model": self.entry_name,

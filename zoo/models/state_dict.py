@@ -25,6 +25,12 @@ def convolution(layer, name, arrays):
     yield layer.bias, [f"{name}.bias"], array(arrays, f"{name}.bias")
 
 
+def convolution_1d(layer, name, arrays):
+    """Give kernel and bias of a convolution along one axis, whose arrays are (out, in, width)."""
+    yield layer.kernel, [f"{name}.weight"], np.transpose(array(arrays, f"{name}.weight"), (2, 1, 0))
+    yield layer.bias, [f"{name}.bias"], array(arrays, f"{name}.bias")
+
+
 def dense(layer, name, arrays, images_in=None, images_out=None):
     """Give kernel and bias of a dense layer.
 

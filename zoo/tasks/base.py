@@ -12,6 +12,7 @@ TASKS = {
     "reconstruct_stamps": "zoo.tasks.reconstruct_stamps:ReconstructStamps",
     "reconstruct_classify": "zoo.tasks.reconstruct_classify:ReconstructClassify",
     "per_frame": "zoo.tasks.per_frame:PerFrame",
+    "contrast": "zoo.tasks.contrast:Contrast",
 }
 """Tasks by name. A new one is a subclass of `Task` and a line here."""
 

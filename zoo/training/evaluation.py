@@ -85,7 +85,7 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
         if _task_of(place) not in REPORTS:
             write_levels(place, tree)
         elif tree is not None:
-            raise UsageError(f"--taxonomy scores classifications; this run reconstructs. Received: {place}")
+            raise UsageError(f"--taxonomy scores classifications. Received: {place}, of the task {_task_of(place)}")
         for name in STUDIES:
             if name in asked or (redraw and (place / predictions_place(name)).is_file()):
                 write_study(place, name, tree)
@@ -95,11 +95,9 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
         return index
     tasks = {task if (task := _task_of(place)) in REPORTS else "classify" for place in places}
     if len(tasks) > 1:
-        raise UsageError(
-            f"reconstructions and classifications have no score in common. Received: runs of {', '.join(sorted(tasks))}"
-        )
-    if tasks == {"reconstruct_stamps"}:
-        raise UsageError(f"one run that reconstructs stamps at a time. Received: {len(places)}")
+        raise UsageError(f"different tasks have no score in common. Received: runs of {', '.join(sorted(tasks))}")
+    if tasks & {"reconstruct_stamps", "contrast"}:
+        raise UsageError(f"one run of the task {tasks.pop()} at a time. Received: {len(places)}")
     compare = "several_reconstructions" if tasks == {"reconstruct"} else "several"
     write_comparison = load(f"zoo.reports.{compare}:write_comparison")
     # Beside the models' folders: a comparison among the runs would be taken for one of them.
@@ -115,6 +113,7 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
 REPORTS = {
     "reconstruct": "zoo.reports.reconstruct:write_report",
     "reconstruct_stamps": "zoo.reports.reconstruct_stamps:write_report",
+    "contrast": "zoo.reports.retrieval:write_report",
 }
 """Writer of a task's report; that of classifications for every other."""
 
@@ -187,6 +186,12 @@ def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: boo
         write_predictions(run, place, whole if days is DAYS else days, examples, directory, quiet)
     elif run.bundle.entry.task == "reconstruct_stamps":
         _write_stamps(run, place, examples, directory, quiet)
+    elif run.bundle.entry.task == "contrast":
+        from zoo.training.retrieval import write_retrieval
+
+        if asked:
+            raise UsageError(f"--{next(iter(asked))} scores classifications. Received: {run.path}, of the task contrast")
+        write_retrieval(run, place, examples, directory, quiet)
     else:
         from zoo.training import studies
 

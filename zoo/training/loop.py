@@ -321,10 +321,12 @@ def fit_tables(network, train, settled: Resolved) -> None:
     """Fit the network's stage-2 layers on the training split."""
     layers, seed = dict(network.fitted()), settled.run.seed
     static = None
-    if "static" in layers or "rest_frame" in layers:
+    # A network may have several, ``static_...``.
+    tables = [name for name in layers if name.split("_")[0] == "static"]
+    if tables or "rest_frame" in layers:
         static = train.static_values(FIT_ROWS, seed, settled.inputs.missing_rules)
-    if "static" in layers:
-        layers.pop("static").fit(static)
+    for name in tables:
+        layers.pop(name).fit(static)
     if "alert" in layers:
         layers.pop("alert").fit(train.alert_values(seed, settled.inputs))
     if not layers:

@@ -116,7 +116,7 @@ def _foreign(network, other) -> list[str]:
     for aspect, paths in network.tied_to().items():
         # A head's rows stand for classes, or for nodes where the loss is hierarchical.
         aspect = "outputs" if aspect == "classes" else aspect
-        if getattr(network.info, aspect) != getattr(other.info, aspect):
+        if network.tied_names(aspect) != other.tied_names(aspect):
             found += [_short(path) for path in paths]
     return found
 
