@@ -110,27 +110,31 @@ class ProbSparseAttention(keras.layers.Layer):
         heads, size = self.settings["num_heads"], self.size
         batch, rows = ops.shape(tokens)[0], ops.shape(tokens)[1]
         query = ops.reshape(linear(tokens, self.query_kernel, self.query_bias), (batch, rows, heads, size))
-        key = linear(tokens, self.key_kernel, self.key_bias)
+        key = linear(ops.reshape(tokens, (-1, self.width)), self.key_kernel, self.key_bias)
         number = ops.cast(rows if lengths is None else ops.maximum(lengths, 1)[:, None, None], "float32")
         share = self._sample(rows, index)
         if share is None:
             return self._of_all(query, ops.reshape(key, (batch, rows, heads, size)), lengths, number)
-        sampled, counts = ops.shape(share)[1], None
+        sampled = share.shape[1]
         places = ops.cast(share[None] * number, "int32")
         if lengths is None:
-            places = ops.broadcast_to(places, (batch, rows, sampled))
+            places, counts = ops.broadcast_to(places, (batch, rows, sampled)), None
         else:
             # A share just below 1 may be rounded up.
             places = ops.minimum(places, ops.maximum(lengths, 1)[:, None, None] - 1)
             counts = ops.take(self.counts, lengths)[:, None] > ops.arange(sampled)[None]
-            counts = counts[:, None, :, None]
-        flat = ops.reshape(key, (-1, heads * size))
-        keys = ops.take(flat, ops.reshape(flat_places(places, rows), (-1,)), axis=0)
-        keys = ops.reshape(keys, (batch, rows, sampled, heads, size))
-        scores = ops.cast(ops.sum(query[:, :, None] * keys, axis=-1), "float32")
-        highest = ops.max(scores if counts is None else ops.where(counts, scores, MASKED_SCORE), axis=2)
-        total = ops.sum(scores if counts is None else ops.where(counts, scores, 0.0), axis=2)
-        return ops.transpose(highest, (0, 2, 1)) - ops.transpose(total, (0, 2, 1)) / number
+        places, highest, total = flat_places(places, rows), None, None
+        # One after another: all sampled keys together are U times as large as the keys and leave the cache.
+        for draw in range(sampled):
+            chosen = ops.take(key, ops.reshape(places[:, :, draw], (-1,)), axis=0)
+            scores = ops.sum(query * ops.reshape(chosen, ops.shape(query)), axis=-1)
+            scores = low = ops.cast(scores, "float32")
+            if counts is not None:
+                there = counts[:, draw, None, None]
+                scores, low = ops.where(there, scores, 0.0), ops.where(there, scores, MASKED_SCORE)
+            highest = low if highest is None else ops.maximum(highest, low)
+            total = scores if total is None else total + scores
+        return ops.transpose(highest - total / number, (0, 2, 1))
 
     def _of_all(self, query, key, lengths, number):
         scores = ops.matmul(ops.transpose(query, (0, 2, 1, 3)), ops.transpose(key, (0, 2, 3, 1)))
@@ -214,7 +218,9 @@ class ProbSparseAttention(keras.layers.Layer):
         change = ops.reshape(ops.matmul(change, kernel), (heads, batch, self.most, self.width))
         change = ops.reshape(ops.transpose(change, (1, 0, 2, 3)), (batch, heads * self.most, self.width))
         place = self._rows(chosen, self._counting(chosen, lengths), rows, change.dtype)
-        return ops.matmul(place, change) + linear(mean, self.output_kernel, self.output_bias)[:, None]
+        place = ops.concatenate([place, ops.ones((batch, rows, 1), place.dtype)], axis=2)
+        mean = linear(mean, self.output_kernel, self.output_bias)[:, None]
+        return ops.matmul(place, ops.concatenate([change, mean], axis=1))
 
     def _merge_mixed(self, change, mean, chosen, lengths, rows):
         """Place piece i of head h, piece h · n + i of all, into row (h · n + i) // H and slot (h · n + i) % H."""
@@ -231,6 +237,9 @@ class ProbSparseAttention(keras.layers.Layer):
         # What the mean of every head gives in every slot, and where it stands.
         slices = ops.reshape(kernel, (heads, size, width))
         means = ops.einsum("bhd,sde->bhse", ops.reshape(mean, (batch, heads, size)), slices)
+        # Every row has one piece in the first slot: the bias goes there.
+        first = ops.cast(slots == 0, kernel.dtype)[:, None]
+        means = means + first * ops.cast(self.output_bias, kernel.dtype)
         means = ops.reshape(means, (batch, heads * heads, width))
         pieces = ops.reshape(ops.arange(rows * heads, dtype="int32"), (1, rows, heads, 1))
         number = number if lengths is None else number[..., None]
@@ -238,8 +247,7 @@ class ProbSparseAttention(keras.layers.Layer):
         spread = ops.reshape(ops.transpose(ops.cast(of_head, change.dtype), (0, 1, 3, 2)), (-1, rows, heads * heads))
         spread = ops.broadcast_to(spread, (batch, rows, heads * heads))
         place = self._rows(piece // heads, self._counting(chosen, lengths), rows, change.dtype)
-        found = ops.matmul(ops.concatenate([place, spread], axis=2), ops.concatenate([change, means], axis=1))
-        return found + ops.cast(self.output_bias, found.dtype)
+        return ops.matmul(ops.concatenate([place, spread], axis=2), ops.concatenate([change, means], axis=1))
 
     def call(self, tokens, lengths=None, index=None):
         """Attend from every row to every row that counts.
