@@ -190,7 +190,9 @@ def _write_predictions(run: Run, place: Path, days, data, split: str, quiet: boo
         from zoo.training.retrieval import write_retrieval
 
         if asked:
-            raise UsageError(f"--{next(iter(asked))} scores classifications. Received: {run.path}, of the task contrast")
+            raise UsageError(
+                f"--{next(iter(asked))} scores classifications. Received: {run.path}, of the task contrast"
+            )
         write_retrieval(run, place, examples, directory, quiet)
     else:
         from zoo.training import studies
