@@ -23,19 +23,19 @@ from data_tools.readers.psm_tables import (
     CLASS_COLUMN,
     NAME_COLUMN,
     STATIC_COLUMNS,
-    SUBSETS,
     SUFFIX,
     Star,
     find_tables,
     read_stars,
     static_column,
-    subset_mask,
+    training_subset,
 )
 from data_tools.sources import Outcome, Piece, PiecewiseSource
 from tfrecords import command
 from tfrecords.errors import DataError, UsageError
 from tfrecords.info import Band
 from tfrecords.schema import FLAG_DETECTED, LightCurve, Record, Spectrum, sort_rows
+from tfrecords.subsets import SUBSETS
 
 SURVEY = "asassn"
 BANDS = (Band("V", ("v",), 5448.0),)
@@ -78,7 +78,7 @@ class PsmSource(PiecewiseSource):
     suffix : str
         Of the tables; ``_norm`` holds scaled values.
     subset : str, optional
-        sub50, sub25 or sub10: fewer training stars, see `psm_tables.subset_mask`.
+        sub50, sub25 or sub10: fewer training stars, see `tfrecords.subsets`.
     subset_seed : int
 
     Raises
@@ -113,7 +113,7 @@ class PsmSource(PiecewiseSource):
         self.static_columns = tuple(static_column(name, suffix) for name in names)
         places = {} if self._archive is None else zip_places(self._archive)
         spectra = _find_spectra(root, lamost_spec_dir)
-        chosen = np.ones(len(stars), bool) if subset is None else subset_mask(stars, subset, subset_seed)
+        chosen = np.ones(len(stars), bool) if subset is None else training_subset(stars, subset, subset_seed)
         self._not_chosen = "" if subset is None else f"not in {subset}"
         self._entries = [
             _Entry(star, places.get(f"{v_prefix}/{star.name}.dat"), spectra.get(star.spectrum, ""), bool(each))

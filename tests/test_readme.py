@@ -48,7 +48,7 @@ def test_an_example_runs(script, tmp_path):
 
 
 def test_every_block_of_python_is_known():
-    assert TEXT.count("```python") == len(BLOCKS) == 5
+    assert TEXT.count("```python") == len(BLOCKS) == 6
     assert len(SCRIPTS) == 3
 
 

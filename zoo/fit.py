@@ -15,7 +15,8 @@ EPILOG = """examples:
   python -m zoo.fit --model atat --folds all --epochs 20       one run a fold, then their mean
   python -m zoo.fit --resume runs/atat/NAME --epochs 80        go on with a run
   python -m zoo.fit --model atat --preset ftune-1000 --init-from runs/atat/NAME
---<option> VALUE sets any option; defaults < preset < --config FILE < flags.
+  python -m zoo.fit --model atat --config-from runs/atat/NAME --layers 4      its optimisation and dropout
+--<option> VALUE sets any option; defaults < preset < --config-from RUN < --config FILE < flags.
 exit code 0: done; 1: failed on the way; 2: wrong usage
 """
 
@@ -34,6 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", help="name of the model; python -m zoo.list shows all")
     parser.add_argument("--preset", help="name, name in the paper, or YAML file of a preset")
     parser.add_argument("--config", metavar="FILE", help="YAML file of options, over the preset")
+    parser.add_argument(
+        "--config-from", metavar="RUN", help="take optimisation, dropout, data and few others from an earlier run"
+    )
     parser.add_argument("--folds", metavar="all|K,K", help="train one run for each fold, then compare them")
     parser.add_argument("--resume", metavar="RUN", help="go on with a run from its last finished epoch")
     parser.add_argument("--print-config", action="store_true", help="print the resolved configuration and stop")
@@ -56,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
     if options.model is None and options.resume is None:
         raise UsageError("--model NAME is needed; python -m zoo.list shows all. Received: none")
     if options.print_config:
-        settled = resolve.resolve(options.model, options.preset, options.config, rest)
+        settled = resolve.resolve(options.model, options.preset, options.config, rest, config_from=options.config_from)
         print(settled.to_yaml(), end="")
         return 0
     if options.folds and options.resume:
@@ -71,7 +75,7 @@ def _runs(options, rest):
     from zoo.training import workers
     from zoo.training.loop import fit
 
-    common = {"config": options.config, "quiet": options.quiet}
+    common = {"config": options.config, "config_from": options.config_from, "quiet": options.quiet}
     if not options.folds:
         run = fit(options.model, options.preset, arguments=rest, resume=options.resume, **common)
         # Of several workers only the chief has a run to name.
@@ -83,7 +87,7 @@ def _runs(options, rest):
 
     done = []
     folds = _folds(options, rest)
-    settled = resolve(options.model, options.preset, options.config, rest)
+    settled = resolve(options.model, options.preset, options.config, rest, config_from=options.config_from)
     for fold in folds:
         flags = [*rest, "--fold", str(fold)]
         if settled.run.name is not None:
@@ -99,7 +103,7 @@ def _folds(options, rest) -> list[int]:
     from tfrecords.reader import RecordDirectory
     from zoo.training import loop, resolve, start
 
-    settled = resolve.resolve(options.model, options.preset, options.config, rest)
+    settled = resolve.resolve(options.model, options.preset, options.config, rest, config_from=options.config_from)
     info = RecordDirectory(settled.run.data or loop.sample_directory()).info
     return start.chosen_folds(info.folds, options.folds)
 

@@ -120,8 +120,9 @@ GOLDEN = {
         "zoo.layers.parity:check_layers",
     ],
     "hierarchical": ["zoo.losses.hierarchical_parity:check_loss"],
+    "astrom3": ["zoo.training.parity:check_optimizer", "zoo.training.parity:check_schedule"],
 }
-"""Handlers of golden cases of building blocks, which belong to no family."""
+"""Handlers of golden cases of building blocks and of training, which belong to no family."""
 
 
 def golden_handlers() -> dict[str, list[str]]:

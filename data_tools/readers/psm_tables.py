@@ -13,13 +13,12 @@ from data_tools.formats.label_table import number_in, read_text_table
 from data_tools.formats.tables import require_columns
 from tfrecords.errors import DataError, UsageError
 from tfrecords.info import NativeClass, StaticColumn
-from tfrecords.layout import stable_hash
+from tfrecords.subsets import subset_mask
 
 # Names in the files, and those of the partitions.
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 SUFFIX = "_norm"
 CLASSES = ("DSCT", "EA", "EB", "EW", "HADS", "M", "ROT", "RRAB", "RRC", "SR")
-SUBSETS = {"sub50": 2, "sub25": 4, "sub10": 10}
 CLASS_COLUMN, NAME_COLUMN, SPECTRUM_COLUMN, PERIOD_COLUMN = "target", "name", "spec_filename", "org_period"
 ID_COLUMNS = ("edr3_source_id", "id")
 _PARALLAX_COLUMNS = ("pm", "pmra", "pmra_error", "pmdec", "pmdec_error")
@@ -202,53 +201,13 @@ def _star(
     return Star(object_id, name, spectrum, class_id, partition, static)
 
 
-def subset_cap(counts: Sequence[int], factor: int) -> int:
-    """Give the largest number of stars of one class in a limited-label subset.
-
-    The level starts at the smallest class and is raised class by class while the total stays below sum / factor; what
-    is left is shared by the larger classes. Where the smallest class is above the level already, the published
-    procedure takes what is too much from all classes but one. It is followed (the published sub10 has 169 stars a
-    class, not 172) unless that would lose more than a tenth of the subset.
-
-    Parameters
-    ----------
-    counts : sequence of int
-        Stars of each class.
-    factor : int
-        2, 4 or 10.
-    """
-    ordered = sorted(counts)
-    classes, goal, total, done = len(ordered), sum(ordered) / factor, len(ordered) * ordered[0], 1
-    if goal < total:
-        level = ordered[0] + int(np.floor((goal - total) / max(1, classes - 1)))
-        return level if level * classes >= 0.9 * goal else max(1, int(goal / classes))
-    while done < classes and (raised := total + (ordered[done] - ordered[done - 1]) * (classes - done)) < goal:
-        total, done = raised, done + 1
-    return ordered[done - 1] + int((goal - total) / max(1, classes - done))
-
-
-def subset_mask(stars: Sequence[Star], subset: str, seed: int) -> np.ndarray:
+def training_subset(stars: Sequence[Star], subset: str, seed: int) -> np.ndarray:
     """Choose the training stars of a limited-label subset; validation and test stay whole.
-
-    A class keeps its first stars in the order of a seeded hash, so that sub10 is part of sub25 and that of sub50.
 
     Returns
     -------
     numpy.ndarray
         bool, one a star.
     """
-    if subset not in SUBSETS:
-        raise UsageError(f"subsets are {', '.join(SUBSETS)}. Received: {subset!r}")
-    train = [number for number, star in enumerate(stars) if star.partition == "train" and star.class_id != -1]
-    counts = Counter(stars[number].class_id for number in train)
-    chosen = np.array([star.partition != "train" or star.class_id == -1 for star in stars])
-    if not train:
-        return chosen
-    cap = subset_cap(list(counts.values()), SUBSETS[subset])
-    hash_seed = stable_hash(f"{seed}:subset", 0)
-    kept: Counter[int] = Counter()
-    ids = {number: stars[number].object_id for number in train}
-    for number in sorted(train, key=lambda each: (stable_hash(ids[each], hash_seed), ids[each])):
-        kept[stars[number].class_id] += 1
-        chosen[number] = kept[stars[number].class_id] <= cap
-    return chosen
+    labels = [star.class_id if star.partition == "train" else -1 for star in stars]
+    return subset_mask(labels, [star.object_id for star in stars], subset, seed)

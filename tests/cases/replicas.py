@@ -43,7 +43,8 @@ def _train(bench, batches, strategy, options, clip_norm=None):
         network = bench.build()
         first = network.get_weights()
         run = dataclasses.replace(bench.settled.run, weight_decay=0.0, **options)
-        model = _compiled(Trainable(network, bench.task, clip_norm), run, STEPS)
+        decay = 0.0 if clip_norm is None else 0.02
+        model = _compiled(Trainable(network, bench.task, clip_norm, decay), run, STEPS)
     counted = []
     watch = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: counted.append(float(logs["bad_steps"]))

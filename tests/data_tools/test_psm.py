@@ -13,7 +13,7 @@ import pytest
 from data_tools import psm
 from data_tools.formats.zip_members import ZipPlace, read_member, zip_places
 from data_tools.psm import PsmSource, light_curve
-from data_tools.readers.psm_tables import Star, subset_cap, subset_mask
+from data_tools.readers.psm_tables import Star, training_subset
 from data_tools.sources import SOURCES, source_class
 from tests.data_tools.survey_files import Psm, lamost_values, psm_light_curve
 from tfrecords import show
@@ -235,25 +235,19 @@ def test_tables_that_make_no_sense(trimodal, tmp_path):
         PsmSource([root], file="preprocessed_data/sub25/spectra_and_v")
 
 
-def test_limits_of_the_subsets_are_the_published_ones():
-    counts = [4969, 3652, 2367, 1947, 1585, 1464, 640, 229, 216, 206]
-    assert [subset_cap(counts, factor) for factor in (2, 4, 10)] == [1224, 523, 169]
-    assert [subset_cap(each, 2) for each in ([7], [5, 5], [1], [1, 9], [4, 100, 100])] == [3, 2, 1, 4, 49]
-
-
 def test_subsets_are_nested_and_leave_validation_and_test():
     stars = [
         Star(f"s{number}", "", "", int(number**0.5) % 4, "train" if number % 5 else "test", ()) for number in range(900)
     ]
-    masks = [subset_mask(stars, name, 3) for name in ("sub10", "sub25", "sub50")]
+    masks = [training_subset(stars, name, 3) for name in ("sub10", "sub25", "sub50")]
     assert (masks[0] <= masks[1]).all()
     assert (masks[1] <= masks[2]).all()
     train = np.array([star.partition == "train" for star in stars])
     assert all(mask[~train].all() for mask in masks)
     for mask, factor in zip(masks, (10, 4, 2), strict=True):
         assert mask[train].sum() == pytest.approx(train.sum() / factor, abs=4)
-    assert (subset_mask(stars[::-1], "sub10", 3)[::-1] == masks[0]).all()
-    assert (subset_mask(stars, "sub10", 4) != masks[0]).any()
+    assert (training_subset(stars[::-1], "sub10", 3)[::-1] == masks[0]).all()
+    assert (training_subset(stars, "sub10", 4) != masks[0]).any()
 
 
 def test_a_subset_is_in_the_ledger(trimodal, tmp_path):

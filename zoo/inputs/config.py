@@ -169,6 +169,10 @@ class SelectionConfig:
         Draw at most so many training objects in all, each class by its share.
     label_fraction : float
         Share of the training objects to use, drawn class by class.
+    subset : {"sub50", "sub25", "sub10"}, optional
+        Limited labels: of the largest classes only so many training objects, by the run's seed, that about a half, a
+        quarter or a tenth of all are left; small classes stay whole as long as they are below that number. sub10 is
+        part of sub25, and that of sub50. ``max_per_class`` and ``label_fraction`` thin what is left.
     """
 
     label_map: str | None = None
@@ -177,6 +181,7 @@ class SelectionConfig:
     max_per_class: int | None = None
     max_objects: int | None = None
     label_fraction: float = 1.0
+    subset: Literal["sub50", "sub25", "sub10"] | None = None
 
     def __post_init__(self):
         if not 0 < self.label_fraction <= 1:

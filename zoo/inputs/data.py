@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from tfrecords import subsets
 from tfrecords.derived import DerivedGroup
 from tfrecords.errors import DataError
 from tfrecords.reader import RecordDirectory
@@ -185,7 +186,7 @@ def splits(directory: RecordDirectory, spec: DataSpec, selection: SelectionConfi
            labelled: bool = True) -> tuple[DataSpec, dict[str, Examples]]:  # fmt: skip
     """Give the objects of train, validation and test under a selection.
 
-    ``min_per_class`` counts training objects and drops classes from every split; ``max_per_class`` and
+    ``min_per_class`` counts training objects and drops classes from every split; ``subset``, ``max_per_class`` and
     ``label_fraction`` thin the training split only. Under ``inputs.require_detection`` objects without a detection
     leave all splits first. ``targets`` is the derived group of computed targets, see `Examples`. Where no labels are
     needed, all objects are taken, unless ``classes`` or a label map names those to take.
@@ -233,6 +234,8 @@ def splits(directory: RecordDirectory, spec: DataSpec, selection: SelectionConfi
         known = wanted(spec, selection, native[indices], labelled)
         result[name] = Examples(directory, indices[known], spec, targets)
     train = result["train"]
+    if selection.subset is not None:
+        train = train.keep(subsets.subset_mask(train.labels, train.ids(), selection.subset, seed))
     chosen = plan.select(train.labels, selection, seed)
     result["train"] = Examples(directory, train.indices[chosen], spec, targets)
     for name in ("train", "validation"):

@@ -112,7 +112,7 @@ def optimizer(run, steps_per_epoch: int, width: int | None = None) -> keras.opti
 
 
 def _rate(run, steps_per_epoch: int, width: int | None):
-    """Give the learning rate of a run: a number, or a schedule."""
+    """Give the learning rate of a run: a schedule, or a number, which may change between epochs."""
     if run.schedule == "adjustable":
         if width is None:
             raise UsageError("schedule adjustable needs a model with the option d_model. Received: one without")
@@ -121,7 +121,7 @@ def _rate(run, steps_per_epoch: int, width: int | None):
         half = run.cycle_epochs * steps_per_epoch / 2
         low = run.learning_rate * run.final_rate
         return Cyclical(run.schedule, low, run.learning_rate, half, run.cycle_decay ** (0.5 / half))
-    if run.schedule in ("cosine", "exponential", "linear") or run.warmup_epochs:
+    if run.schedule in ("cosine", "exponential", "linear") or (run.warmup_epochs and run.warmup == "steps"):
         warmup = round(run.warmup_epochs * steps_per_epoch)
         total, final = run.epochs * steps_per_epoch, run.final_rate
         if run.decay_steps is not None:

@@ -21,7 +21,7 @@ from tfrecords.times import reference_time
 from zoo.inputs import data
 from zoo.inputs import spec as specs
 from zoo.registry import unknown
-from zoo.training import files
+from zoo.training import files, start
 from zoo.training.evaluation import CLASS_WEIGHTS, DAYS
 
 PRESETS = {"features": ("features",), "features_metadata": ("features", "static")}
@@ -129,6 +129,7 @@ def run(name: str, preset: str, settled, out: Path, days=DAYS, quiet: bool = Tru
     _write(
         name, preset, settled, out, directory, splits["test"], {day: probabilities[train.place(day)] for day in days}
     )
+    files.write_text(out / "class_composition.csv", start.composition(spec, splits))
     return {"training_seconds": seconds, "light_curves_per_second": rate}
 
 

@@ -18,6 +18,7 @@ from tfrecords.errors import DataError
 from zoo.metrics.confusion import f1_scores
 from zoo.training import files
 from zoo.training.bundle import load_weights
+from zoo.training.rates import EpochRates
 from zoo.training.run import METRICS, STATE
 
 LAST, NEXT, BEST = "last.weights.h5", "next.weights.h5", "best.weights.h5"
@@ -48,7 +49,7 @@ class LossGuard(keras.callbacks.Callback):
 
 
 class Recorder(keras.callbacks.Callback):
-    """After every epoch: ``metrics.csv``, checkpoints, ``state.json``; early stopping; plateau schedule.
+    """After every epoch: ``metrics.csv``, checkpoints, ``state.json``; early stopping; the next epoch's rate.
 
     Everything it must remember is in ``state.json``, so a resumed run decides as an uninterrupted one.
 
@@ -84,6 +85,8 @@ class Recorder(keras.callbacks.Callback):
             "learning_rate": None,
             "finished": False,
         }
+        self.state.setdefault("counted_best", self.state["best"])
+        self.rates = EpochRates(run, self.state)
         self.rows = _rows_until(path / METRICS, self.state["epoch"])
 
     def on_train_begin(self, logs=None):
@@ -104,19 +107,22 @@ class Recorder(keras.callbacks.Callback):
                     f"are kept. Lower --learning-rate or set --clip-norm. Received: {values[key]}"
                 )
         value = values.get(self.monitor, math.nan)
+        counted, sign = (values["val_loss"], -1.0) if self.run.patience_by == "loss" else (value, self.sign)
         state["epoch"], state["step"] = epoch + 1, (epoch + 1) * state["steps_per_epoch"]
-        margin = self.run.min_delta
-        better = math.isfinite(value) and (state["best"] is None or self.sign * (value - state["best"]) > margin)
+        better = self._improves(value, state["best"], self.sign)
         row = {"epoch": epoch + 1, **values, "learning_rate": rate}
         if better:
-            state |= {"best": value, "best_epoch": epoch + 1, "wait": 0, "plateau_wait": 0}
+            state |= {"best": value, "best_epoch": epoch + 1}
             if self.writes:
                 with averaged(model):
                     files.save_weights(self.path / "checkpoints" / BEST, model.network)
+        if self._improves(counted, state["counted_best"], sign):
+            state |= {"counted_best": counted, "wait": 0 if epoch else self.run.patience_start}
         else:
             state["wait"] += 1
-            state["plateau_wait"] += 1
-        self._plateau(rate)
+        if self.rates.active:
+            self.rates.step(epoch, counted, sign)
+            model.optimizer.learning_rate = state["learning_rate"]
         if self.writes:
             self._save(row)
         if not self.quiet:
@@ -124,14 +130,8 @@ class Recorder(keras.callbacks.Callback):
         if self.run.patience and state["wait"] >= self.run.patience:
             model.stop_training = True
 
-    def _plateau(self, rate: float) -> None:
-        if self.run.schedule != "plateau":
-            return
-        if self.state["plateau_wait"] >= (self.run.plateau_patience or max(1, self.run.patience // 3)):
-            rate = max(rate * self.run.plateau_factor, self.run.learning_rate * self.run.final_rate)
-            self.state["plateau_wait"] = -self.run.plateau_cooldown
-        self.state["learning_rate"] = rate
-        self.model.optimizer.learning_rate = rate
+    def _improves(self, value: float, best: float | None, sign: float) -> bool:
+        return math.isfinite(value) and (best is None or sign * (value - best) > self.run.min_delta)
 
     def _save(self, row) -> None:
         following = self.path / "checkpoints" / NEXT

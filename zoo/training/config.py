@@ -9,11 +9,7 @@ from typing import Any, Literal
 
 from tfrecords.errors import UsageError
 from zoo.inputs.cuts import WHOLE, Cut
-from zoo.registry import unknown
-
-OPTIMIZERS = ("adam", "amsgrad", "adamw", "sgd", "lamb", "rmsprop", "rectified_adam", "ranger")
-DECAYING = ("adamw", "lamb", "rectified_adam", "ranger")
-"""Optimizers that take a weight decay."""
+from zoo.training import optimisation
 
 BY_MONITOR = {
     "macro_f1_over_days": tuple(map(Cut, (1.0, 8.0, 64.0, math.inf))),
@@ -119,12 +115,15 @@ class RunConfig:
     weight_decay : float
         Weight decay, times the learning rate, for ``adamw``, ``lamb`` (within the step whose length it sets by
         layer), ``rectified_adam`` and ``ranger``.
+    coupled_decay : float
+        Coupled decay, for every optimizer: so many times each trained weight, biases and scales included, is added to
+        its gradient after clipping, as the weight_decay of PyTorch's Adam.
     lookahead : int
         Steps after which slow weights move towards those of the optimizer, which goes on from there; 0 for none.
     lookahead_step : float
         Share of the way that the slow weights move.
     clip_norm : float, optional
-        Largest norm of the whole gradient.
+        Largest norm c of the whole gradient g, which is multiplied by min(1, c / (|g| + 1e-6)).
     weight_average : float
         Decay a step of a running mean of the weights, for instance 0.995; validation, checkpoints of the best
         epoch and the finished model use the mean. 0 for none.
@@ -143,10 +142,10 @@ class RunConfig:
         absent.
     schedule : str
         Learning rate over the steps: constant, cosine, exponential, linear, plateau, triangular, triangular2,
-        triangular_exp or adjustable. The triangular ones rise and fall between ``final_rate`` and the largest; the
-        swing stays, is halved with each cycle, or decays by ``cycle_decay``. "adjustable" is
-        (d · S)^(−1/2) · min(s^(−1/2), s · w^e) at step s, where d is the model's ``d_model``; ``learning_rate`` has
-        no part in it.
+        triangular_exp or adjustable; exponential_epochs is ``decay_rate`` to the power of the epoch. The triangular
+        ones rise and fall between ``final_rate`` and the largest; the swing stays, is halved with each cycle, or decays
+        by ``cycle_decay``. "adjustable" is (d · S)^(−1/2) · min(s^(−1/2), s · w^e) at step s, where d is the model's
+        ``d_model``; ``learning_rate`` has no part in it.
     cycle_epochs : float
         Epochs of a rise and a fall, for the triangular schedules.
     cycle_decay : float
@@ -159,20 +158,31 @@ class RunConfig:
         e of the schedule "adjustable".
     warmup_epochs : float
         Epochs of linear growth before the schedule.
+    warmup : {"steps", "epochs"}
+        Growth with every step; or, under constant, plateau and exponential_epochs, constant within an epoch: times
+        1e-5 + (1 - 1e-5) e / W in epoch e = 0, 1 ... of W. The schedule counts from epoch W on.
     final_rate : float
-        Learning rate at the end, as a share of the largest (cosine, exponential, linear, plateau), or at the foot
-        of a cycle.
+        Learning rate at the end, as a share of the largest (cosine, exponential, linear), the least one (plateau), or
+        at the foot of a cycle.
     decay_steps : int, optional
         Under ``exponential``: the rate is multiplied by ``decay_rate`` every so many steps, smoothly, instead of
         reaching ``final_rate`` at the end.
     decay_rate : float
-        See ``decay_steps``.
+        See ``decay_steps`` and the schedule ``exponential_epochs``.
     patience : int
         Epochs without improvement after which training stops; 0 never stops.
+    patience_by : {"monitor", "loss"}
+        What ``patience`` and ``plateau_patience`` go by: ``monitor``, or the validation loss whatever the best epoch is
+        chosen by.
+    patience_start : int
+        Epochs without improvement that stand against ``patience`` after the first epoch; 1 in AstroM3's code.
     plateau_factor : float
         Under ``plateau``: what the rate is multiplied with after ``plateau_patience`` epochs without improvement.
     plateau_patience : int, optional
-        A third of ``patience`` when absent.
+        A third of ``patience`` when absent. PyTorch's ReduceLROnPlateau calls one less by this name.
+    plateau_threshold : float
+        Under ``plateau``: an epoch with less than this change, as a share of the best value so far, is none of
+        improvement; 1e-4 in PyTorch.
     plateau_cooldown : int
         Epochs after such a step that do not count towards the next one.
     max_hours : float, optional
@@ -198,6 +208,9 @@ class RunConfig:
         Whether to write the test report after training.
     export : bool
         Whether to write the SavedModel after training.
+    logger : str, optional
+        ``MODULE:CLASS``, a Keras callback of your own beside TensorBoard, made as ``CLASS(directory, settings)`` of the
+        run's directory, a ``pathlib.Path``, and all its options by name.
     """
 
     data: str | None = None
@@ -236,6 +249,7 @@ class RunConfig:
     beta_2: float = 0.999
     epsilon: float = 1e-8
     weight_decay: float = 0.0
+    coupled_decay: float = 0.0
     lookahead: int = 0
     lookahead_step: float = 0.5
     clip_norm: float | None = None
@@ -247,7 +261,7 @@ class RunConfig:
     extra_share: float | None = None
     schedule: Literal[
         "constant", "cosine", "exponential", "linear", "plateau", "triangular", "triangular2", "triangular_exp",
-        "adjustable",
+        "adjustable", "exponential_epochs",
     ] = "constant"  # fmt: skip
     cycle_epochs: float = 8.0
     cycle_decay: float = 0.8
@@ -255,12 +269,16 @@ class RunConfig:
     warmup_learning: float = 10.0
     exponential_learning: float = -1.5
     warmup_epochs: float = 0.0
+    warmup: Literal["steps", "epochs"] = "steps"
     final_rate: float = 0.01
     decay_steps: int | None = None
     decay_rate: float = 0.9
     patience: int = 15
+    patience_by: Literal["monitor", "loss"] = "monitor"
+    patience_start: int = 0
     plateau_factor: float = 0.5
     plateau_patience: int | None = None
+    plateau_threshold: float = 0.0
     plateau_cooldown: int = 0
     max_hours: float | None = None
     min_delta: float = 0.0
@@ -272,6 +290,7 @@ class RunConfig:
     stages: list[dict[str, Any]] | None = None
     evaluate: bool = True
     export: bool = True
+    logger: str | None = None
 
     def __post_init__(self):
         for key in ("epochs", "batch_size", "chunk_batches", "max_bad_steps", "members", "figure_epochs"):
@@ -306,62 +325,17 @@ class RunConfig:
             raise UsageError(f"label_smoothing must lie in [0, 1). Received: {self.label_smoothing}")
         if self.seed < 0:
             raise UsageError(f"seed must be >= 0. Received: {self.seed}")
-        if self.patience < 0 or self.warmup_epochs < 0:
-            raise UsageError(
-                f"patience and warmup_epochs must be >= 0. Received: {self.patience}, {self.warmup_epochs}"
-            )
-        if not 0 < self.plateau_factor < 1:
-            raise UsageError(f"plateau_factor must lie in (0, 1). Received: {self.plateau_factor}")
-        if self.plateau_cooldown < 0 or (self.plateau_patience is not None and self.plateau_patience < 1):
-            raise UsageError(
-                "plateau_patience must be at least 1 and plateau_cooldown >= 0. "
-                f"Received: {self.plateau_patience}, {self.plateau_cooldown}"
-            )
-        if self.optimizer not in OPTIMIZERS:
-            raise UsageError(unknown("optimizer", self.optimizer, OPTIMIZERS))
-        if self.weight_decay and self.optimizer not in DECAYING:
-            raise UsageError(
-                f"weight_decay goes with optimizer {', '.join(DECAYING)}; set weight_decay to 0. "
-                f"Received: {self.optimizer}"
-            )
-        if self.lookahead < 0 or not 0 < self.lookahead_step <= 1:
-            raise UsageError(
-                "lookahead must be >= 0 and lookahead_step lie in (0, 1]. "
-                f"Received: {self.lookahead}, {self.lookahead_step}"
-            )
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            raise UsageError(f"clip_norm must be positive. Received: {self.clip_norm}")
-        for key in ("beta_1", "beta_2", "weight_average"):
-            if not 0 <= getattr(self, key) < 1:
-                raise UsageError(f"{key} must lie in [0, 1). Received: {getattr(self, key)}")
-        alone = self.schedule in ("plateau", "adjustable") or self.schedule.startswith("triangular")
-        if alone and self.warmup_epochs:
-            raise UsageError(f"schedule {self.schedule} takes no warmup_epochs. Received: {self.warmup_epochs}")
-        if not self.cycle_epochs > 0 or not 0 < self.cycle_decay <= 1:
-            raise UsageError(
-                "cycle_epochs must be positive and cycle_decay lie in (0, 1]. "
-                f"Received: {self.cycle_epochs}, {self.cycle_decay}"
-            )
+        optimisation.check(self)
+        if self.logger is not None and not re.fullmatch(r"[\w.]+:\w+", self.logger):
+            raise UsageError(f"logger is MODULE:CLASS, as Python imports them. Received: {self.logger}")
         if self.max_hours is not None and not self.max_hours > 0:
             raise UsageError(f"max_hours must be positive. Received: {self.max_hours}")
-        for key in ("adjustable_scale", "warmup_learning"):
-            if not getattr(self, key) > 0:
-                raise UsageError(f"{key} must be positive. Received: {getattr(self, key)}")
         if self.wgt_map and self.reduction != "observed":
             raise UsageError(f"wgt_map goes with reduction observed. Received: {self.reduction}")
         if self.extra_share is not None and not 0 < self.extra_share < 1:
             raise UsageError(f"extra_share must lie in (0, 1). Received: {self.extra_share}")
         if self.extra_share is not None and self.sampling != "natural":
             raise UsageError(f"extra_share goes with sampling natural. Received: {self.sampling}")
-        if self.decay_steps is not None and (self.schedule != "exponential" or self.decay_steps < 1):
-            raise UsageError(
-                "decay_steps must be at least 1 and goes with schedule exponential. "
-                f"Received: {self.decay_steps} with {self.schedule}"
-            )
-        if not 0 < self.decay_rate <= 1:
-            raise UsageError(f"decay_rate must lie in (0, 1]. Received: {self.decay_rate}")
-        if not 0 <= self.final_rate <= 1:
-            raise UsageError(f"final_rate must lie in [0, 1]. Received: {self.final_rate}")
 
     def _check_stages(self):
         names = [str(stage.get("name", "")) for stage in self.stages or ()]

@@ -12,7 +12,7 @@ import numpy as np
 
 from tfrecords.errors import DataError, UsageError
 from zoo import registry
-from zoo.training import files, start
+from zoo.training import copied, files, logger, start
 from zoo.training.resolve import Resolved, resolve
 from zoo.training.run import STATE, Run, read_config, read_state
 
@@ -28,7 +28,7 @@ def sample_directory() -> Path:
     return Path(str(resources.files("tfrecords") / "plasticc_sample"))
 
 
-def fit(model: str, preset: str | None = None, *, config: str | None = None, arguments=None,
+def fit(model: str, preset: str | None = None, *, config: str | None = None, config_from=None, arguments=None,
         resume=None, quiet: bool = False, **options) -> Run | None:  # fmt: skip
     """Train a model; write checkpoints, metrics, TensorBoard logs, bundle, report and SavedModel.
 
@@ -40,6 +40,9 @@ def fit(model: str, preset: str | None = None, *, config: str | None = None, arg
         Name or file of a preset; the family's default when absent.
     config : str, optional
         YAML file of options that win over the preset.
+    config_from : path, optional
+        Earlier run whose optimisation, dropout, data and few others are taken (`zoo.training.copied.KEYS`), as far as
+        both have them; they win over the preset, ``config`` and options over them.
     arguments : sequence of str, optional
         Command-line flags.
     resume : path, optional
@@ -63,11 +66,13 @@ def fit(model: str, preset: str | None = None, *, config: str | None = None, arg
         For broken or empty data, a damaged checkpoint, or a loss that is not finite.
     """
     if resume is not None:
-        if preset is not None or config is not None:
-            raise UsageError(f"--resume keeps the run's own preset and config. Received: {preset or config}")
+        if (given := preset or config or config_from) is not None:
+            raise UsageError(f"--resume keeps the run's own preset and config. Received: {given}")
         settled, path = _resumed(Path(resume), model, arguments, options)
     else:
-        settled = resolve(model, preset, config, arguments, **options)
+        settled = resolve(model, preset, config, arguments, config_from=config_from, **options)
+        if config_from is not None and not quiet:
+            print(copied.message(settled, config_from), file=sys.stderr)
         path = None
     return run(settled, path, quiet=quiet)
 
@@ -161,6 +166,8 @@ def run(settled: Resolved, path: Path | None = None, quiet: bool = False, parent
         return stages.run(settled, path, quiet)
     if options.reset and not options.init_from:
         raise UsageError("--reset goes with --init-from RUN. Received: no --init-from")
+    if options.logger is not None:
+        logger.find(options.logger)
     strategy = devices.strategy(options.devices)
     team = workers.Workers(strategy)
     with team.together():
@@ -239,7 +246,7 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
             else:
                 lines = []
             dataset, steps = _training_data(train, stage, settled, state, team.share)
-            model = _compiled(Trainable(network, task, options.clip_norm), options, steps)
+            model = _compiled(Trainable(network, task, options.clip_norm, options.coupled_decay), options, steps)
         if path is None:
             path = Path(team.chief_does(lambda: start.start(settled, directory, spec, splits, parent)))
         else:
@@ -381,4 +388,5 @@ def _board(path: Path, settled: Resolved, spec) -> list:
     plain = {key: value if isinstance(value, (bool, int, float, str)) else str(value)
              for key, value in flat.items() if value is not None}  # fmt: skip
     boards = [keras.callbacks.TensorBoard(str(folder), write_graph=False), ClassBoard(folder, spec.classes)]
-    return [*boards, api.KerasCallback(str(folder), plain, trial_id=f"{path.parent.name}/{path.name}")]
+    own = [logger.create(settled.run.logger, path, flat)] if settled.run.logger else []
+    return [*boards, api.KerasCallback(str(folder), plain, trial_id=f"{path.parent.name}/{path.name}"), *own]

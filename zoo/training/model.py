@@ -18,11 +18,13 @@ class Trainable(keras.Model):
     task : zoo.tasks.base.Task
     clip_norm : float, optional
         Largest norm of the whole gradient, over all replicas.
+    coupled_decay : float
+        Coupled decay: so many times each trained weight is added to its gradient after clipping.
     """
 
-    def __init__(self, network, task, clip_norm: float | None = None):
+    def __init__(self, network, task, clip_norm: float | None = None, coupled_decay: float = 0.0):
         super().__init__(autocast=False, name="trainable")
-        self.network, self.task, self.clip_norm = network, task, clip_norm
+        self.network, self.task, self.clip_norm, self.coupled_decay = network, task, clip_norm, coupled_decay
         task.prepare_network(network)
         self.loss_metric = keras.metrics.Mean("loss")
         self.bad_steps = keras.metrics.Sum("bad_steps")
@@ -125,6 +127,13 @@ class Trainable(keras.Model):
             variable.assign(tf.where(bad == 0, variable.value, value))
         if self.clip_norm is not None:
             gradients = self._clipped(gradients)
+        if self.coupled_decay:
+            # The optimizer adds the replicas' gradients up. A bad step takes no part of the decay either.
+            share = tf.where(bad == 0, self.coupled_decay / replicas, 0.0)
+            gradients = [
+                item + tf.cast(share, item.dtype) * tf.convert_to_tensor(variable.value)
+                for item, variable in zip(gradients, variables, strict=True)
+            ]
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         good = tf.cast(bad == 0, tf.float32)
         objects = objects + penalty
@@ -163,11 +172,11 @@ class Trainable(keras.Model):
         return [tf.where(bad == 0, item, tf.zeros_like(item)) for item in gradients], bad
 
     def _clipped(self, gradients):
-        """Scale this replica's part of the gradient by min(1, clip_norm / norm of the sum over replicas)."""
+        """Scale this replica's part of the gradient by min(1, clip_norm / (norm + 1e-6)), of the sum over replicas."""
         whole = gradients
         if self.distribute_strategy.num_replicas_in_sync > 1:
             whole = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, whole)
-        factor = tf.minimum(1.0, self.clip_norm / tf.maximum(tf.linalg.global_norm(whole), 1e-30))
+        factor = tf.minimum(1.0, self.clip_norm / (tf.linalg.global_norm(whole) + 1e-6))
         return [item * tf.cast(factor, item.dtype) for item in gradients]
 
     def test_step(self, data):

@@ -1,4 +1,4 @@
-"""The configuration of a run: defaults < preset < file < flags, every value with its origin."""
+"""The configuration of a run: defaults < preset < earlier run < file < flags, every value with its origin."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import hparams as preset_files
 from tfrecords.errors import UsageError
 from zoo import registry
 from zoo.inputs.config import InputConfig, SelectionConfig
+from zoo.training import copied
 from zoo.training.config import RunConfig
 
 SECTIONS = {"inputs": InputConfig, "selection": SelectionConfig, "run": RunConfig}
@@ -40,7 +41,7 @@ class Resolved:
     selection : SelectionConfig
     run : RunConfig
     origin : dict of str to str
-        Where each value comes from: ``default``, ``preset NAME``, ``file PATH`` or ``flag``.
+        Where each value comes from: ``default``, ``preset NAME``, ``run PATH``, ``file PATH`` or ``flag``.
     """
 
     model: str
@@ -150,7 +151,8 @@ def normalise(arguments) -> list[str]:
     return result
 
 
-def resolve(model: str, preset: str | None = None, config: str | None = None, arguments=None, **options):
+def resolve(model: str, preset: str | None = None, config: str | None = None, arguments=None, *,
+            config_from=None, **options):  # fmt: skip
     """Settle the configuration of a run.
 
     Parameters
@@ -162,7 +164,9 @@ def resolve(model: str, preset: str | None = None, config: str | None = None, ar
     config : str, optional
         YAML file of options that win over the preset.
     arguments : sequence of str, optional
-        Flags of the command line, which win over both.
+        Flags of the command line, which win over all.
+    config_from : path, optional
+        Earlier run whose values of the options in `copied.KEYS` win over the preset.
     **options
         The same as keyword arguments, from Python.
 
@@ -184,6 +188,8 @@ def resolve(model: str, preset: str | None = None, config: str | None = None, ar
             f"--preset {name} is for other models of the family. Valid: {', '.join(meant)}. Received: {model}"
         )
     layers = [(f"preset {name}", from_preset)]
+    if config_from is not None:
+        layers.append((copied.origin(config_from), copied.options(config_from, _keys(entry))))
     if config is not None:
         layers.append((f"file {config}", preset_files.from_file(Path(config))))
     layers.append(("flag", _flags(reader, arguments or []) | options))

@@ -22,13 +22,18 @@ def start(settled: Resolved, directory, spec, splits, parent: Path | None = None
     stem = f"{settled.preset}{fold}-seed{options.seed}"
     path = new_directory(parent or Path(options.runs) / settled.model, options.name, stem)
     write_config(path, settled, fingerprints(spec, splits))
+    files.write_text(path / "class_composition.csv", composition(spec, splits))
+    files.write_text(path / "objects.csv", _objects(directory, options.fold, splits))
+    return path
+
+
+def composition(spec, splits) -> str:
+    """Give, as CSV, how many objects of every class each split has."""
     rows = ["split,class,count"]
     for name, examples in splits.items():
         counts = np.bincount(examples.labels[examples.labels >= 0], minlength=len(spec.classes))
         rows += [f'{name},"{label}",{count}' for label, count in zip(spec.classes, counts, strict=True)]
-    files.write_text(path / "class_composition.csv", "\n".join(rows) + "\n")
-    files.write_text(path / "objects.csv", _objects(directory, options.fold, splits))
-    return path
+    return "\n".join(rows) + "\n"
 
 
 def chosen_folds(count: int, text: str) -> list[int]:

@@ -11,7 +11,8 @@ import pytest
 from tfrecords.errors import UsageError
 from zoo.optimizers.adam import Adam
 from zoo.optimizers.build import Adjustable, Schedule, optimizer
-from zoo.training.config import OPTIMIZERS, RunConfig
+from zoo.training.config import RunConfig
+from zoo.training.optimisation import OPTIMIZERS
 
 
 @pytest.mark.parametrize("beta_1", [0.0, 0.9])

@@ -22,9 +22,9 @@ def bench(records):
     return Workbench(Example("atat", "lc_flux_err_asinh"), records)
 
 
-def _model(bench, optimizer, clip_norm=None):
+def _model(bench, optimizer, clip_norm=None, coupled_decay=0.0):
     network = bench.build()
-    model = Trainable(network, bench.task, clip_norm)
+    model = Trainable(network, bench.task, clip_norm, coupled_decay)
     model.compile(optimizer, jit_compile=False)
     model.optimizer.build(network.trainable_variables)
     return model
@@ -113,6 +113,23 @@ def test_the_gradient_is_clipped_as_a_whole(bench):
     assert whole > 0.01 and clipped == pytest.approx(1e-3, rel=1e-2)
     cosine = steps[0] @ steps[1] / whole / clipped
     assert cosine == pytest.approx(1, abs=1e-3)
+
+
+def test_the_decay_is_added_to_the_clipped_gradient_of_every_trained_weight(bench):
+    steps = []
+    for decay in (0.0, 0.3):
+        model = _model(bench, keras.optimizers.SGD(1.0), 1e-3, decay)
+        trained = model.network.trainable_variables
+        before = [keras.ops.convert_to_numpy(item) + 0.01 for item in trained]
+        for variable, value in zip(trained, before, strict=True):
+            variable.assign(value)
+        model.train_step(_batch(bench))
+        steps.append([keras.ops.convert_to_numpy(item) - value for item, value in zip(trained, before, strict=True)])
+        stays = model.network.get_weights()
+        model.train_step(_batch(bench, np.nan))
+        assert all((a == b).all() for a, b in zip(model.network.get_weights(), stays, strict=True))
+    for without, ours, value in zip(*steps, before, strict=True):
+        assert ours - without == pytest.approx(-0.3 * value, abs=1e-6)
 
 
 @pytest.mark.slow
