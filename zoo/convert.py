@@ -196,6 +196,9 @@ def convert(weights, config, model: str, out, *, preset: str | None = None, dere
         alert_columns=tuple(map(Column, info.alert_columns)),
         record_alert_columns=info.alert_columns,
     )
+    if info.spectrum_size:
+        spec = dataclasses.replace(spec, spectrum_size=info.spectrum_size)
+        inputs = dataclasses.replace(inputs, spectrum_points=info.spectrum_size)
     import hparams
 
     _, options = hparams.preset(entry.family, None, model)

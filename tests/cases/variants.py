@@ -200,6 +200,9 @@ WITHOUT_REPRESENTATION: set[str] = set()
 IN_FLOAT32 = {"temporal_stamp_classifier-columns"}
 """Examples of which no part computes in bfloat16: without images only small recurrent layers are left."""
 
+ALL_PARTS = {"astrom3"}
+"""Models that read every part of their view, of which others of the same task and view read some."""
+
 NO_GRADIENT = ("attention/key_bias",)
 """Ends of paths of variables that no output depends on: the softmax cancels the key bias."""
 
@@ -257,8 +260,10 @@ def richest() -> list[Example]:
 
 
 def one_a_kind() -> list[Example]:
-    """Give one model for every task and view, in its first variant."""
-    return list({(example.entry.task, example.entry.view): example for example in reversed(richest())}.values())
+    """Give one model for every task and view, in its first variant: that of `ALL_PARTS`, if there is one."""
+    kinds = {(example.entry.task, example.entry.view): example for example in reversed(richest())}
+    whole = {(example.entry.task, example.entry.view): example for example in richest() if example.model in ALL_PARTS}
+    return list((kinds | whole).values())
 
 
 def costly(chosen: list[Example], kept=list) -> list:

@@ -27,6 +27,7 @@ def main() -> None:
     """Compare a loss of the whole batch on one and on two replicas; prints the differences as JSON."""
     import tensorflow as tf
 
+    from zoo.losses.clip import PAIRS, Similarities, clip_losses, hits, name_of
     from zoo.losses.reconstruction import reconstruction_loss
     from zoo.losses.triplet import triplet_hard, triplet_semihard
     from zoo.training import devices
@@ -53,6 +54,15 @@ def main() -> None:
         with strategy.scope():
             kernel = tf.Variable(tf.fill([2, 2], 0.5))
 
+        def contrast(embeddings, weight, labels):
+            """Give the losses of the pairs; objects without metadata or light curve lie on both replicas."""
+            found = {name: embeddings[:, 2 * place : 2 * place + 2] for place, name in enumerate(("photo", "spectra"))}
+            found["meta"] = embeddings[:, 4:6]
+            present = {"photo": labels < 2, "spectra": labels > -1, "meta": labels != 1}
+            scales = {name_of(pair): kernel[0, 0] * 3.0 for pair in PAIRS}
+            similar = Similarities(found, present, scales, weight)
+            return sum(clip_losses(similar).values()), hits(similar)[0]
+
         def step(flux, seen, weight, labels):
             with tf.GradientTape() as tape:
                 objects = reconstruction_loss(
@@ -61,10 +71,12 @@ def main() -> None:
                 gathered = tf.reduce_sum(tf.square(collective.all_gather(flux[:, 0] @ kernel)))
                 embeddings = tf.reshape(flux @ kernel, [-1, 8])
                 triplets = [tf.reduce_mean(loss(labels, embeddings)) for loss in (triplet_semihard, triplet_hard)]
+                clip, hit = contrast(embeddings, weight, labels)
+                triplets.append(tf.reduce_mean(clip * weight))
                 loss = (tf.reduce_mean(objects) + 1e-3 * gathered + sum(triplets)) * collective.loss_scale()
             gradient = tape.gradient(loss, kernel)
             context = tf.distribute.get_replica_context()
-            means = [collective.global_mean(item[None]) for item in triplets]
+            means = [collective.global_mean(item[None]) for item in (*triplets, tf.reduce_mean(hit))]
             return objects[0], gathered, context.all_reduce(tf.distribute.ReduceOp.SUM, gradient), *means
 
         columns = [column(item) for item in (flux, seen, weight, labels)]

@@ -38,7 +38,8 @@ class TrimodalConfig:
     photo_mask_attention, photo_use_scale : bool
         As mask_attention and use_scale of `informer`.
     photo_cols : list of str
-        As photo_cols of `informer`.
+    photo_transform : bool
+        As photo_cols and photo_transform of `informer`.
     spectra_channels : list of int
         As channels of `galspecnet`.
     spectra_kernel, spectra_pool : int
@@ -75,6 +76,7 @@ class TrimodalConfig:
     photo_mask_attention: bool = True
     photo_use_scale: bool = True
     photo_cols: list[str] = dataclasses.field(default_factory=list)
+    photo_transform: bool = True
     spectra_channels: list[int] = dataclasses.field(default_factory=lambda: [64, 64, 32, 32])
     spectra_kernel: int = 3
     spectra_pool: int = 4

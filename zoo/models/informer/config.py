@@ -49,6 +49,8 @@ class InformerConfig:
         Static columns that enter as channels, constant over the rows: standardised on the training split, a column
         ``period`` as its logarithm, a missing value as the mean. Published: amplitude, period, lksl_statistic,
         rfr_score.
+    photo_transform : bool
+        False for tables that hold such logarithms already, as the published ones.
     """
 
     length: int = 200
@@ -65,6 +67,7 @@ class InformerConfig:
     mask_attention: bool = True
     use_scale: bool = True
     photo_cols: list[str] = dataclasses.field(default_factory=list)
+    photo_transform: bool = True
 
     def __post_init__(self):
         for key in ("d_model", "num_heads", "dff", "layers", "factor"):

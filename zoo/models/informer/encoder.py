@@ -151,7 +151,9 @@ class InformerEncoder(keras.layers.Layer):
         self.config, self.info = config, info
         policy = self.dtype_policy
         if config.photo_cols:
-            self.columns = CatalogueColumns(info.static, config.photo_cols, name="columns")
+            self.columns = CatalogueColumns(
+                info.static, config.photo_cols, None if config.photo_transform else {}, name="columns"
+            )
         # Phases in bfloat16 would keep eight bits.
         self.embedding = CircularEmbedding(config.d_model, dtype="float32", name="embedding")
         self.embedding_dropout = keras.layers.Dropout(config.embedding_dropout, dtype=policy, name="embedding_dropout")
