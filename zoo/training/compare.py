@@ -97,6 +97,8 @@ def compare(
     common = [item for item in contenders if item.is_baseline]
     path = data or _settled((common or contenders)[0]).run.data
     directory = RecordDirectory(path or sample_directory())
+    if not directory.info.alert_columns:
+        contenders = [item for item in contenders if item.head != "latent_columns"]
     numbers = chosen_folds(directory.info.folds, folds) if folds else [0 if directory.info.folds else None]
     rows = [dataclasses.replace(c, fold=fold) for fold in numbers for c in contenders if not c.trained]
     rows += [_checked(c, directory) for c in contenders if c.trained]

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.stamp_records import make_record
 from tests.zoo.reports.conftest import make_predictions, make_run
 from tfrecords.errors import UsageError
+from tfrecords.reader import RecordDirectory
+from tfrecords.writer import DatasetWriter
 from zoo.training import compare, latent_probe
 from zoo.training.projection import ProjectionConfig, linear_probe
 
@@ -28,6 +31,35 @@ FILES = {
 def _rows(out):
     rows = csv.DictReader((out / "table.csv").read_text().splitlines())
     return {(row["model"], row["head"]): row for row in rows}
+
+
+def _written(records, path, strip=False):
+    """Write some of the objects anew, with or without the columns of their alerts."""
+    info = RecordDirectory(records).info
+    keys = ("survey", "bands", "zero_point", "flux_unit", "static_columns", "classes", "stamp_channels")
+    more = {"alert_columns": () if strip else info.alert_columns}
+    with DatasetWriter(path, **{key: getattr(info, key) for key in keys}, **more) as writer:
+        for number in range(20):
+            record = make_record(number)
+            if strip:
+                record.stamps.metadata = record.stamps.metadata[:, :0]
+            writer.write(record, ("train", "validation", "test", "train")[number % 4])
+    return path
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Stand in for processes and figures; gives the contenders that would have been trained."""
+    entries = []
+
+    def compete(entry, out, quiet):
+        entries.append(entry)
+        make_run(out / entry.place, make_predictions(objects=30, seed=1), model=entry.model, preset=entry.preset)
+        return "finished", {"macro_f1": 0.5, "accuracy": 0.6, "rmse": 0.1, "clusters": None}
+
+    monkeypatch.setattr(compare, "_compete", compete)
+    monkeypatch.setattr("zoo.reports.several.write_comparison", lambda places, out: None)
+    return entries
 
 
 @pytest.fixture
@@ -73,26 +105,23 @@ def test_without_columns_it_is_the_probe_of_zoo_embed(codes):
     assert right.mean() == pytest.approx(expected["accuracy"])
 
 
-def test_autoencoders_have_a_row_for_every_probe(stamp_records, tmp_path, monkeypatch):
-    entries = []
-
-    def compete(entry, out, quiet):
-        entries.append(entry)
-        make_run(out / entry.place, make_predictions(objects=30, seed=1), model=entry.model, preset=entry.preset)
-        return "finished", {"macro_f1": 0.5, "accuracy": 0.6, "rmse": 0.1} | {"clusters": None}
-
-    monkeypatch.setattr(compare, "_compete", compete)
-    monkeypatch.setattr("zoo.reports.several.write_comparison", lambda places, out: None)
+def test_autoencoders_have_a_row_for_every_probe(stamp_records, tmp_path, undrawn):
     names = ["stamp_classifier", "stamp_ae", "stamp_recurrent_ae:combined"]
     index, whole = compare.compare(names, tmp_path / "out", data=stamp_records, quiet=True)
-    assert whole and len({entry.place for entry in entries}) == 6
+    assert whole and len({entry.place for entry in undrawn}) == 6
     assert list(_rows(tmp_path / "out")) == [
         ("stamp_classifier", "network"), ("stamp_ae", "latent"), ("stamp_ae", "latent_columns"),
         ("stamp_recurrent_ae", "network"), ("stamp_recurrent_ae", "latent"), ("stamp_recurrent_ae", "latent_columns"),
     ]  # fmt: skip
-    assert len({entry.run_place for entry in entries if entry.model == "stamp_ae"}) == 1
+    assert len({entry.run_place for entry in undrawn if entry.model == "stamp_ae"}) == 1
     text = index.read_text()
     assert "classified by" in text and "RMSE" in text and "latent_columns" in text
+
+
+def test_without_columns_of_alerts_there_is_no_probe_on_them(stamp_records, tmp_path, undrawn):
+    bare = _written(stamp_records, tmp_path / "bare", strip=True)
+    assert compare.compare(["stamp_ae"], tmp_path / "out", data=bare, quiet=True)[1]
+    assert list(_rows(tmp_path / "out")) == [("stamp_ae", "latent")]
 
 
 @pytest.mark.slow
@@ -138,18 +167,10 @@ def test_autoencoders_and_a_classifier_in_one_table(stamp_records, tmp_path):
 
 @pytest.mark.slow
 def test_a_run_on_other_records_is_refused(stamp_records, tmp_path):
-    from tests.stamp_records import make_record
-    from tfrecords.reader import RecordDirectory
-    from tfrecords.writer import DatasetWriter
     from zoo.training.loop import fit
 
     run = fit("stamp_ae", data=str(stamp_records), runs=str(tmp_path), name="a", quiet=True, evaluate=False,
               export=False, **FILES["stamp_ae"])  # fmt: skip
-    info = RecordDirectory(stamp_records).info
-    keys = ("survey", "bands", "zero_point", "flux_unit", "static_columns", "classes", "stamp_channels",
-            "alert_columns")  # fmt: skip
-    with DatasetWriter(tmp_path / "other", **{key: getattr(info, key) for key in keys}) as writer:
-        for number in range(20):
-            writer.write(make_record(number), ("train", "validation", "test", "train")[number % 4])
+    other = _written(stamp_records, tmp_path / "other")
     with pytest.raises(UsageError, match="fingerprint"):
-        compare.compare([str(run.path)], tmp_path / "out", data=tmp_path / "other", quiet=True)
+        compare.compare([str(run.path)], tmp_path / "out", data=other, quiet=True)
