@@ -79,6 +79,7 @@ def test_the_commands_are_found():
         "data_tools.plasticc",
         "data_tools.psm",
         "data_tools.spectra",
+        "data_tools.stamps_synth",
         "data_tools.elasticc_alerts",
         "data_tools.ztf",
         "tfrecords.check",
@@ -183,6 +184,7 @@ USAGE = {
     "table: mapping": ("data_tools.table", ["x.csv", "--out", "o"], ["--mapping", "sesar2010", "none"]),
     "table: grid": ("data_tools.table", ["x.csv", "--out", "o", "--step", "3"], ["--grid", "step"]),
     "stamps: mapping": ("data_tools.stamps", ["x", "--out", "o"], [".yaml", "none"]),
+    "stamps_synth: size": ("data_tools.stamps_synth", ["--out", "o", "--size", "64"], ["--size", "odd", "64"]),
     "fetch: name": ("data_tools.fetch", ["elastic"], ["--list", "elasticc", "'elastic'"]),
     "records: truth": (
         "data_tools.plasticc",

@@ -13,9 +13,13 @@ EPILOG = """examples:
   python -m zoo.compare --models oracle_gru,random_forest --data DIR --levels plasticc --epochs 20
   python -m zoo.compare --models atat:plasticc_lc,atat:plasticc_lc_md --data DIR --folds all --seed 1
   python -m zoo.compare --models informer --data DIR --subsets full,sub50,sub25,sub10 --pretrained photo=RUN
+  python -m zoo.compare --models stamp_classifier,stamp_ae,stamp_recurrent_ae,vade:three_channels --data STAMPS
+  python -m zoo.compare --models stamp_classifier,runs/vade/mine --data STAMPS --epochs 20
 random_forest and gradient_boosting train on the computed features (python -m data_tools.features DIR) of every
-evaluation day; NAME:features_metadata adds the static columns. All other flags go to every fit alike: they are
-options of `python -m zoo.fit --model NAME --help` that all the models have. Rows are written as they are
+evaluation day; NAME:features_metadata adds the static columns. Autoencoders have a row for each logistic regression
+on their codes: latent, and latent_columns with the columns of the alert beside (the stamp classifier's, or
+--alert-columns). A finished run on the same records is not trained again. All other flags go to every fit alike: they
+are options of `python -m zoo.fit --model NAME --help` that all the models have. Rows are written as they are
 finished; the same command again keeps them, goes on with what was interrupted and tries again what failed.
 --subsets trains every model on subsets of the labels (of the training split alone), from scratch and, with
 --pretrained, from other runs, and draws scores against the number of labels.
@@ -34,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--models", required=True, metavar="A,B:PRESET", help="models, each with a preset or its default"
+        "--models", required=True, metavar="A,B:PRESET,RUN", help="models, each with a preset or its default, or runs"
     )
     parser.add_argument("--data", metavar="DIR", help="directory of records (default: the sample)")
     parser.add_argument("--folds", metavar="all|K,K", help="a row for each fold (default: the first one)")

@@ -126,9 +126,11 @@ def run(name: str, preset: str, settled, out: Path, days=DAYS, quiet: bool = Tru
         probabilities[place] = _predicted(model, test_rows, classes)
         if place == places[-1]:
             rate = len(test_rows) / _pass_seconds(model, test_rows, classes)
-    _write(
-        name, preset, settled, out, directory, splits["test"], {day: probabilities[train.place(day)] for day in days}
-    )
+    found = {day: probabilities[train.place(day)] for day in days}
+    seen = _observations(directory, splits["test"], found)
+    about = {"model": name, "run": out.name, "preset": preset, "seed": settled.run.seed, "fold": settled.run.fold}
+    cautions = [f"{column.name}: {column.caution}" for column in spec.static if column.caution]
+    write_predictions(out, directory, splits["test"], found, seen, about | {"cautions": cautions})
     files.write_text(out / "class_composition.csv", start.composition(spec, splits))
     return {"training_seconds": seconds, "light_curves_per_second": rate}
 
@@ -183,13 +185,28 @@ def _observations(directory, examples, days) -> dict[float, np.ndarray]:
     return counts
 
 
-def _write(name, preset, settled, out, directory, examples, probabilities) -> None:
+def write_predictions(out: Path, directory, examples, probabilities, observations, about: dict[str, Any]) -> None:
+    """Write the predictions of a classifier that is no run, from which a report can be drawn.
+
+    Parameters
+    ----------
+    out : Path
+        Gets ``report/predictions_by_day.parquet`` and ``report/report_config.json``.
+    directory : RecordDirectory
+    examples : zoo.inputs.data.Examples
+        The test objects.
+    probabilities : dict of float to array (object, class)
+        By day.
+    observations : dict of float to array (object,)
+        Rows of the light curves, or alerts, until every day.
+    about : dict
+        ``model, run, preset, seed, fold, cautions`` of the report.
+    """
     import pandas as pd
 
     from zoo.reports.predictions import by_day
 
     spec = examples.spec
-    observations = _observations(directory, examples, probabilities)
     names = np.array(spec.classes, object)[examples.labels]
     ids, tables = examples.ids(), []
     for day in sorted(probabilities):
@@ -204,17 +221,13 @@ def _write(name, preset, settled, out, directory, examples, probabilities) -> No
     files.write_json(
         out / "report" / "report_config.json",
         {
-            "model": name,
-            "run": out.name,
-            "preset": preset,
             "task": "classify",
             "classes": list(spec.classes),
             "class_weights": {label: weights[label] for label in spec.classes if label in weights} or None,
-            "cautions": [f"{column.name}: {column.caution}" for column in spec.static if column.caution],
             "survey": spec.survey,
             "flux_unit": directory.info.flux_unit,
-            "seed": settled.run.seed,
-            "fold": (settled.run.fold or 0) if directory.info.folds else None,
             "split": "test",
-        },
+        }
+        | about
+        | {"fold": (about["fold"] or 0) if directory.info.folds else None},
     )

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 from tfrecords.errors import DataError, UsageError
 from zoo import registry
+from zoo.inputs.config import SelectionConfig
 from zoo.training import baselines, files, resolve
+from zoo.training.config import RunConfig
 from zoo.training.contender import TIMED_OBJECTS, Contender, child
+from zoo.training.latent_probe import HEADS
+from zoo.training.run import CONFIG, read_config
 
 TABLE, SETTINGS = "table.csv", "comparison.json"
 COLUMNS = (
-    "model", "preset", "fold", "seed", "status", "macro_f1", "log_loss", "weighted_log_loss", "parameters",
-    "light_curves_per_second", "training_seconds", "epochs", "run", "reason",
+    "model", "preset", "head", "fold", "seed", "status", "accuracy", "macro_f1", "log_loss", "weighted_log_loss",
+    "rmse", "clusters", "parameters", "light_curves_per_second", "training_seconds", "epochs", "run", "reason",
 )  # fmt: skip
 OWN = ("runs", "name", "evaluate", "export", "fold")
 """Options of ``zoo.fit`` that the comparison sets itself."""
@@ -27,6 +33,12 @@ probabilities, input pipeline included, in batches of 256 on the device of the t
 after one that compiles; for trees from computed features that are there already, whose own computation is not counted.
 *Training*: wall time from the start of the fit to its end, validation and compilation included, over all starts of a
 run that was interrupted; for trees the fits of all evaluation days."""
+
+PROBES = """What classifies is the *network*, or a logistic regression on its codes of the training objects: *latent*,
+or *latent_columns* with the columns of the alert beside the code (feature-augmented). Parameters and training are those
+of the network that gives the codes. *RMSE*: root mean squared error of the reconstructions, over all observed points of
+the test objects, in the units in which the model scales its input. *Clusters*: accuracy of k-means on the codes of the
+test objects, as many clusters as classes, under the best assignment of one to the other; it needs no labels."""
 
 
 def compare(
@@ -39,7 +51,8 @@ def compare(
     ----------
     models : sequence of str
         ``NAME`` or ``NAME:PRESET``: models of the registry, ``random_forest``, ``gradient_boosting`` (presets
-        ``features``, ``features_metadata``).
+        ``features``, ``features_metadata``); or directories of finished runs on these records, which are taken as they
+        are. Models that reconstruct have a row for each probe on their codes, see `zoo.training.latent_probe`.
     out : path
         Directory of the comparison. What is finished there is kept, what is not is resumed or done again.
     data : path, optional
@@ -78,14 +91,17 @@ def compare(
     taken = [token for token in shared if token.startswith("--") and token[2:] in OWN]
     if taken:
         raise UsageError(f"a comparison sets {', '.join(OWN)} itself (folds by --folds). Received: {taken[0]}")
-    contenders = [_named(text, arguments) for text in models]
+    contenders = [contender for text in models for contender in _named(text, arguments)]
     if not contenders:
         raise UsageError("--models: at least one name is needed. Received: none")
     common = [item for item in contenders if item.is_baseline]
-    path = _settled((common or contenders)[0]).run.data
+    path = data or _settled((common or contenders)[0]).run.data
     directory = RecordDirectory(path or sample_directory())
+    if not directory.info.alert_columns:
+        contenders = [item for item in contenders if item.head != "latent_columns"]
     numbers = chosen_folds(directory.info.folds, folds) if folds else [0 if directory.info.folds else None]
-    rows = [Contender(c.model, c.preset, fold, c.arguments, c.preset_file) for fold in numbers for c in contenders]
+    rows = [dataclasses.replace(c, fold=fold) for fold in numbers for c in contenders if not c.trained]
+    rows += [_checked(c, directory) for c in contenders if c.trained]
     twice = {row.key for row in rows if [each.key for each in rows].count(row.key) > 1}
     if twice:
         raise UsageError(f"--models: every model and preset once. Received: {sorted(twice)[0]} twice")
@@ -97,7 +113,8 @@ def compare(
             continue
         if not quiet:
             fold = "" if contender.fold is None else f", fold {contender.fold}"
-            label = f"[{number}/{len(rows)}] {contender.model} {contender.preset}{fold}"
+            head = "" if contender.head == "network" else f", {contender.head}"
+            label = f"[{number}/{len(rows)}] {contender.model} {contender.preset}{head}{fold}"
             print(label, file=sys.stderr, flush=True)
         _enter(out, contender, *_compete(contender, out, quiet))
     table = _read(out)
@@ -111,19 +128,41 @@ def compare(
     return index, all(table[row.key]["status"] == "finished" for row in rows)
 
 
-def _named(text: str, arguments) -> Contender:
+def _named(text: str, arguments) -> list[Contender]:
+    """Give the contenders of a name: one for each of what classifies in them."""
+    if (Path(text) / CONFIG).is_file():
+        path = Path(text).resolve()
+        config = read_config(path)
+        model, preset = config["model"], path.name
+        heads = HEADS.get(registry.get(model).task, ("network",))
+        return [Contender(model, preset, config["run"]["fold"], tuple(arguments), "", head, str(path))
+                for head in heads]  # fmt: skip
     model, _, preset = text.partition(":")
     if model in baselines.BASELINES:
         preset = preset or next(iter(baselines.PRESETS))
         if preset not in baselines.PRESETS:
             raise UsageError(registry.unknown(f"preset of {model}", preset, baselines.PRESETS))
         resolve.common(arguments)
-        return Contender(model, preset, None, tuple(arguments))
+        return [Contender(model, preset, None, tuple(arguments))]
     known = [*registry.entries(), *baselines.BASELINES]
     if model not in registry.entries():
         raise UsageError(registry.unknown("model", model, known, "python -m zoo.list, and " + ", ".join(known[-2:])))
     settled = resolve.resolve(model, preset or None, arguments=arguments)
-    return Contender(model, settled.preset, None, tuple(arguments), preset)
+    heads = HEADS.get(registry.get(model).task, ("network",))
+    return [Contender(model, settled.preset, None, tuple(arguments), preset, head) for head in heads]
+
+
+def _checked(contender: Contender, directory) -> Contender:
+    """Give a finished run with its fold. Raises UsageError if it was trained on other records, or is not finished."""
+    from zoo.training.run import load_run
+
+    fingerprint = load_run(contender.trained).bundle.spec.fingerprint
+    if fingerprint != directory.info.fingerprint:
+        raise UsageError(
+            f"--models: a run must have been trained on the records of the comparison. "
+            f"Valid: fingerprint {directory.info.fingerprint}. Received: {contender.trained}, {fingerprint}"
+        )
+    return dataclasses.replace(contender, fold=(contender.fold or 0) if directory.info.folds else None)
 
 
 def _tree(name: str | None, contenders: list[Contender], directory):
@@ -144,6 +183,9 @@ def _tree(name: str | None, contenders: list[Contender], directory):
 
 def _settled(contender: Contender):
     """Give the options of a contender: those that all models share where it is a baseline."""
+    if contender.trained:
+        config = read_config(Path(contender.trained))
+        return SimpleNamespace(run=RunConfig(**config["run"]), selection=SelectionConfig(**config["selection"]))
     if contender.is_baseline:
         return resolve.common(contender.arguments)
     preset = contender.preset_file or contender.preset
@@ -200,13 +242,14 @@ def _compete(contender: Contender, out: Path, quiet: bool) -> tuple[str, dict]:
 
 
 def _read(out: Path) -> dict[tuple, dict]:
-    """Give the rows of the table by model, preset and fold; all values are text."""
+    """Give the rows of the table by model, preset, head and fold; all values are text."""
     import csv
 
     try:
         with open(out / TABLE, newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
-        return {(row["model"], row["preset"], row["fold"]): row for row in rows}
+        # Tables of earlier versions have networks alone.
+        return {(row["model"], row["preset"], row.setdefault("head", "network"), row["fold"]): row for row in rows}
     except FileNotFoundError:
         return {}
     except (KeyError, ValueError) as error:
@@ -226,7 +269,8 @@ def _enter(out: Path, contender: Contender, status: str, found: dict) -> None:
         except DataError as error:
             status, found = "failed", {"reason": str(error)}
     row = dict.fromkeys(COLUMNS, "") | {
-        "model": contender.model, "preset": contender.preset, "fold": contender.key[2], "status": status,
+        "model": contender.model, "preset": contender.preset, "head": contender.head, "fold": contender.key[3],
+        "status": status,
         "seed": str(_settled(contender).run.seed), "run": contender.place,
     }  # fmt: skip
     row |= {key: _text(value) for key, value in found.items()}
@@ -256,22 +300,31 @@ def _write_page(out: Path, table: dict[tuple, dict]) -> Path:
     """Write ``index.md``: the table for people, how it was measured, the figure, and what failed."""
     from zoo.reports.write import markdown_table
 
-    def cell(row, name, form):
-        return form.format(float(row[name])) if row[name] else "–"
-
-    header = ("model", "preset", "fold", "macro F1", "log-loss", "weighted log-loss", "parameters",
-              "light curves/s", "training, s", "epochs")  # fmt: skip
     forms = {
-        "macro_f1": "{:.3f}", "log_loss": "{:.3f}", "weighted_log_loss": "{:.3f}", "parameters": "{:,.0f}",
-        "light_curves_per_second": "{:,.0f}", "training_seconds": "{:,.0f}", "epochs": "{:.0f}",
+        "accuracy": ("accuracy", "{:.3f}"), "macro_f1": ("macro F1", "{:.3f}"), "log_loss": ("log-loss", "{:.3f}"),
+        "weighted_log_loss": ("weighted log-loss", "{:.3f}"), "rmse": ("RMSE", "{:.4f}"),
+        "clusters": ("clusters", "{:.3f}"), "parameters": ("parameters", "{:,.0f}"),
+        "light_curves_per_second": ("light curves/s", "{:,.0f}"), "training_seconds": ("training, s", "{:,.0f}"),
+        "epochs": ("epochs", "{:.0f}"),
     }  # fmt: skip
     finished = [row for row in table.values() if row["status"] == "finished"]
     failed = [row for row in table.values() if row["status"] != "finished"]
+    probes = any(row["head"] != "network" for row in finished)
+    if not probes:
+        del forms["rmse"], forms["clusters"]
+    header = ("model", "preset", *(["classified by"] if probes else []), "fold", *(name for name, _ in forms.values()))
     lines = [
-        (row["model"], row["preset"], row["fold"] or "–", *(cell(row, name, form) for name, form in forms.items()))
+        (row["model"], row["preset"], *([row["head"]] if probes else []), row["fold"] or "–",
+         *(form.format(float(row[name])) if row.get(name) else "–" for name, (_, form) in forms.items()))
         for row in finished
+    ]  # fmt: skip
+    text = (0, 1, 2) if probes else (0, 1)
+    parts = [
+        "# Comparison of classifiers",
+        markdown_table(lines, header, text=text),
+        *([PROBES] if probes else []),
+        NOTES,
     ]
-    parts = ["# Comparison of classifiers", markdown_table(lines, header, text=(0, 1)), NOTES]
     if finished:
         parts += ["![Macro F1 by day](report/macro_f1_by_day.png)", "More: [report/index.md](report/index.md)."]
     for page in sorted(out.glob("report/levels_*/index.md")):
@@ -280,7 +333,8 @@ def _write_page(out: Path, table: dict[tuple, dict]) -> Path:
             f"At the levels of {name.removeprefix('levels_')}: [report/{name}/index.md](report/{name}/index.md)."
         )
     if failed:
-        rows = [(row["model"], row["preset"], row["fold"] or "–", row["reason"]) for row in failed]
-        parts += ["## Failed", markdown_table(rows, ("model", "preset", "fold", "reason"), text=(0, 1, 3))]
+        rows = [(row["model"], row["preset"], row["head"], row["fold"] or "–", row["reason"]) for row in failed]
+        header = ("model", "preset", "classified by", "fold", "reason")
+        parts += ["## Failed", markdown_table(rows, header, text=(0, 1, 2, 4))]
     files.write_text(out / "index.md", "\n\n".join(parts) + "\n")
     return out / "index.md"

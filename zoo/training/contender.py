@@ -20,7 +20,7 @@ from zoo.training.run import CONFIG, STATE
 TIMED_OBJECTS = 2000
 """Most test objects that the rate of light curves is measured on."""
 
-_SCORES = ("macro_f1", "log_loss", "weighted_log_loss")
+_SCORES = ("accuracy", "macro_f1", "log_loss", "weighted_log_loss")
 _CLOCK = "clock.json"
 
 
@@ -40,6 +40,10 @@ class Contender:
         Flags that all contenders share.
     preset_file : str
         What to give to ``zoo.fit`` as its preset; the name where it is no file.
+    head : {"network", "latent", "latent_columns"}
+        What classifies: the network itself, or a probe on its codes, see `zoo.training.latent_probe`.
+    trained : str
+        Directory of a finished run that is taken as it is, its name being the preset; empty for none.
     """
 
     model: str
@@ -47,6 +51,8 @@ class Contender:
     fold: int | None
     arguments: tuple[str, ...]
     preset_file: str = ""
+    head: str = "network"
+    trained: str = ""
 
     @property
     def is_baseline(self) -> bool:
@@ -54,15 +60,22 @@ class Contender:
         return self.model in baselines.BASELINES
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        """What tells rows apart: model, preset, fold as text."""
-        return self.model, self.preset, "" if self.fold is None else str(self.fold)
+    def key(self) -> tuple[str, str, str, str]:
+        """What tells rows apart: model, preset, head, fold as text."""
+        return self.model, self.preset, self.head, "" if self.fold is None else str(self.fold)
 
     @property
-    def place(self) -> str:
+    def run_place(self) -> str:
         """Directory of the run inside the comparison's."""
         fold = "" if self.fold is None else f"-fold{self.fold}"
         return f"runs/{self.model}/{self.preset}{fold}"
+
+    @property
+    def place(self) -> str:
+        """Directory inside the comparison's whose ``report/`` is the row's."""
+        if self.head == "network" and not self.trained:
+            return self.run_place
+        return f"reports/{self.run_place.removeprefix('runs/')}-{self.head}"
 
     @property
     def flags(self) -> list[str]:
@@ -117,8 +130,9 @@ def compete(contender: Contender, out: Path, quiet: bool) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``macro_f1``, ``log_loss``, ``weighted_log_loss`` of the whole light curves, ``epochs``, ``parameters``,
-        ``light_curves_per_second``, ``training_seconds``; None where a baseline has no such thing.
+        ``accuracy``, ``macro_f1``, ``log_loss``, ``weighted_log_loss`` of the whole light curves, ``epochs``,
+        ``parameters``, ``light_curves_per_second``, ``training_seconds``, of a probe ``rmse`` and ``clusters`` too;
+        None where there is no such thing.
     """
     from zoo.reports.classify import write_report
 
@@ -130,26 +144,43 @@ def compete(contender: Contender, out: Path, quiet: bool) -> dict[str, Any]:
         found |= baselines.run(contender.model, contender.preset, settled, path, quiet=quiet)
         write_report(path)
         return found | _headline(path)
-    run = _trained(contender, path, quiet)
-    run.evaluate(quiet=quiet)
+    training = out / contender.run_place
+    run = _trained(contender, training, quiet)
+    found, predict = {}, None
+    if contender.head == "network":
+        run.evaluate(quiet=quiet, out=path if contender.trained else None)
+    else:
+        from zoo.training.latent_probe import probe
+
+        found, predict = probe(run, contender.head, path, contender.preset, quiet=quiet)
+        write_report(path)
     parts = getattr(run.network, "members", [run.network])
     size = sum(math.prod(item.shape) for part in parts for item in part.trainable_variables)
-    return {
-        "epochs": _epochs(path),
-        "parameters": int(size),
-        "light_curves_per_second": rate(run),
-        "training_seconds": elapsed(path.with_name(f"{path.name}.{_CLOCK}")),
-    } | _headline(path)
+    clock = training.with_name(f"{training.name}.{_CLOCK}")
+    return (
+        {
+            "epochs": _epochs(run.path),
+            "parameters": int(size),
+            "light_curves_per_second": rate(run, predict),
+            "training_seconds": None if contender.trained else elapsed(clock),
+        }
+        | found
+        | _headline(path)
+    )
 
 
 def _trained(contender: Contender, path: Path, quiet: bool):
     from zoo.training.loop import fit
     from zoo.training.run import load_run
 
+    if contender.trained:
+        return load_run(contender.trained)
     clock = path.with_name(f"{path.name}.{_CLOCK}")
     if _finished(path):
         return load_run(path)
-    begun = (path / CONFIG).is_file() and ((path / STATE).is_file() or (path / "members").is_dir())
+    begun = (path / CONFIG).is_file() and (
+        (path / STATE).is_file() or any((path / folder).is_dir() for folder in ("members", "stages"))
+    )
     if not begun:
         shutil.rmtree(path, ignore_errors=True)
         clock.unlink(missing_ok=True)
@@ -177,8 +208,9 @@ def _finished(path: Path) -> bool:
 
 
 def _epochs(path: Path) -> int:
-    """Count the trained epochs, over all members of an ensemble."""
-    states = [path / STATE] if (path / STATE).is_file() else sorted(path.glob(f"members/*/{STATE}"))
+    """Count the trained epochs, over all members of an ensemble and all stages."""
+    parts = sorted((*path.glob(f"members/*/{STATE}"), *path.glob(f"stages/*/{STATE}")))
+    states = parts or [state for state in [path / STATE] if state.is_file()]
     return sum(json.loads(state.read_text("utf-8"))["epoch"] for state in states)
 
 
@@ -195,11 +227,12 @@ def _headline(path: Path) -> dict[str, float]:
         ) from None
 
 
-def rate(run, repeats: int = 3) -> float:
+def rate(run, predict=None, repeats: int = 3) -> float:
     """Measure how many light curves a second a run predicts: from records in memory to probabilities.
 
     Whole light curves of at most `TIMED_OBJECTS` test objects, in the batches of ``zoo.predict``, with the input
-    pipeline; the middle of some passes after a first one that compiles.
+    pipeline; the middle of some passes after a first one that compiles. ``predict`` takes examples and a stage and is
+    the run's own prediction when absent.
     """
     from tfrecords.reader import RecordDirectory
     from zoo.inputs.data import Examples
@@ -209,11 +242,12 @@ def rate(run, repeats: int = 3) -> float:
     indices = directory.split_indices("test", (run.run_config.fold or 0) if directory.info.folds else None)
     examples = Examples(directory, indices[:TIMED_OBJECTS], spec)
     stage = run.stage_for(directory.info)
-    run.predictor(examples, stage)
+    predict = predict or run.predictor
+    predict(examples, stage)
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
-        run.predictor(examples, stage)
+        predict(examples, stage)
         times.append(time.perf_counter() - started)
     return len(examples) / statistics.median(times)
 

@@ -216,6 +216,28 @@ def clustering(values: np.ndarray, labels: np.ndarray, config: ProjectionConfig)
     return cluster_scores(found, labels)
 
 
+def fit_probe(values, labels, config: ProjectionConfig):
+    """Fit a logistic regression to representations (object, dimension), normalised over these; classes weigh alike.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
+
+    model = make_pipeline(
+        StandardScaler(),
+        LogisticRegression(max_iter=ITERATIONS, class_weight="balanced", random_state=config.seed),
+    )
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(np.asarray(values, "float64"), labels)
+
+
 def linear_probe(train, train_labels, test, test_labels, config: ProjectionConfig) -> dict:
     """Score a logistic regression that reads representations.
 
@@ -235,23 +257,14 @@ def linear_probe(train, train_labels, test, test_labels, config: ProjectionConfi
         ``macro_f1`` and ``accuracy`` on the test objects, as reports define them, ``train_objects``,
         ``test_objects``, ``converged``; or ``reason`` where there is nothing to score.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
     from zoo.reports.scores import matrix_scores
 
     if len(np.unique(train_labels)) < 2 or not len(test):
         return {"reason": "needs labelled objects of at least two classes in the training split, and of the test split"}
-    model = make_pipeline(
-        StandardScaler(),
-        LogisticRegression(max_iter=ITERATIONS, class_weight="balanced", random_state=config.seed),
-    )
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(np.asarray(train, "float64"), train_labels)
+    model = fit_probe(train, train_labels, config)
+    with threadpool_limits(1):
         found = model.predict(np.asarray(test, "float64"))
     classes = np.unique(np.concatenate([train_labels, test_labels]))
     matrix = np.zeros((len(classes), len(classes)), "int64")

@@ -162,7 +162,7 @@ def test_finished_rows_are_kept_and_failed_ones_tried_again(records, tmp_path, m
     calls.clear()
     monkeypatch.setattr(compare, "_compete", _no_training(out, calls))
     assert compare.compare(names, out, data=records, folds="all", quiet=True)[1]
-    assert calls == [("random_forest", "features_metadata", "0"), ("random_forest", "features_metadata", "1")]
+    assert calls == [("random_forest", "features_metadata", "network", fold) for fold in "01"]
     assert [row["status"] for row in _rows(out)] == ["finished"] * 6
     assert sorted(undrawn) == sorted(out / row["run"] for row in _rows(out))
 
