@@ -12,7 +12,7 @@ import numpy as np
 
 from tfrecords.errors import DataError, UsageError
 from zoo import registry
-from zoo.training import copied, files, logger, start
+from zoo.training import boards, copied, files, logger, start
 from zoo.training.resolve import Resolved, resolve
 from zoo.training.run import STATE, Run, read_config, read_state
 
@@ -264,10 +264,10 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
             splits["validation"], stage, options.batch_size, options.cuts, share=team.share
         )
         recorder = around.Recorder(path, options, task, steps, state, quiet, writes=team.chief)
-        boards = [around.ClassBoard(None, spec.classes)]
+        watchers = [around.ClassBoard(None, spec.classes)]
         if team.chief:
-            boards = _board(path, settled, spec, splits["validation"], stage)
-        extra = [around.LossGuard(options.max_bad_steps, path), around.AverageInValidation(), recorder, *boards]
+            watchers = boards.boards(path, settled, spec, splits["validation"], stage)
+        extra = [around.LossGuard(options.max_bad_steps, path), around.AverageInValidation(), recorder, *watchers]
         if options.max_hours is not None:
             extra.append(TimeLimit(options.max_hours, started, path, team, quiet))
         first = recorder.state["epoch"]
@@ -375,29 +375,3 @@ def _compiled(model, options, steps: int):
     model.compile(optimizer(options, steps, width), jit_compile=False, steps_per_execution=1)
     model.optimizer.build(model.network.trainable_variables)
     return model
-
-
-BOARDS = {
-    "reconstruct": "zoo.training.reconstruction:ReconstructionBoard",
-    "reconstruct_stamps": "zoo.training.stamp_reconstruction:StampBoard",
-    "reconstruct_classify": "zoo.training.stamp_reconstruction:StampBoard",
-}
-"""What draws the reconstructions of a task in TensorBoard."""
-
-
-def _board(path: Path, settled: Resolved, spec, validation, stage) -> list:
-    import keras
-    from tensorboard.plugins.hparams import api
-
-    from zoo.training.callbacks import ClassBoard
-
-    folder = path / "tensorboard"
-    flat = {key: value for section in settled.sections().values() for key, value in section.items()}
-    plain = {key: value if isinstance(value, (bool, int, float, str)) else str(value)
-             for key, value in flat.items() if value is not None}  # fmt: skip
-    boards = [keras.callbacks.TensorBoard(str(folder), write_graph=False), ClassBoard(folder, spec.classes)]
-    task = registry.get(settled.model).task
-    if task in BOARDS and len(validation):
-        boards.append(registry.load(BOARDS[task])(folder, validation, stage, settled.run.figure_epochs))
-    own = [logger.create(settled.run.logger, path, flat)] if settled.run.logger else []
-    return [*boards, api.KerasCallback(str(folder), plain, trial_id=f"{path.parent.name}/{path.name}"), *own]

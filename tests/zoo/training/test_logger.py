@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from tfrecords.errors import UsageError
-from zoo.training import logger, loop
+from zoo.training import boards, logger
 from zoo.training.config import RunConfig
 from zoo.training.loop import fit
 from zoo.training.resolve import resolve
@@ -60,7 +60,7 @@ def test_the_callback_sees_every_epoch(records, module, tmp_path):
 
 def test_the_callback_stands_beside_the_boards_with_all_options(module, tmp_path):
     settled = resolve("simple_rnn", learning_rate=0.5, logger=f"{module}:Diary")
-    *others, ours = loop._board(tmp_path, settled, SimpleNamespace(classes=("a", "b")))
+    *others, ours = boards.boards(tmp_path, settled, SimpleNamespace(classes=("a", "b")), (), None)
     assert ours.file == tmp_path / "diary.json" and ours.pages == [0.5]
     assert any(type(item).__name__ == "TensorBoard" for item in others)
 
