@@ -32,12 +32,14 @@ def _train(bench, batches, strategy, options, clip_norm=None):
         for item in batches:
             yield tf.nest.map_structure(np.array, item)
 
-    def kind(item):
-        # Of stamps the last three sizes are fixed.
-        fixed = item.shape[-3:] if item.ndim > 3 else ()
-        return tf.TensorSpec([item.shape[0], *[None] * (item.ndim - 1 - len(fixed)), *fixed], item.dtype)
+    def kind(*items):
+        # Sizes that all batches share are fixed, as columns and pixels are; rows are not.
+        shape = [
+            sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*(item.shape for item in items), strict=True)
+        ]
+        return tf.TensorSpec(shape, items[0].dtype)
 
-    kinds = tf.nest.map_structure(kind, batches[0])
+    kinds = tf.nest.map_structure(kind, *batches)
     dataset = tf.data.Dataset.from_generator(fresh, output_signature=kinds).repeat()
     with strategy.scope():
         network = bench.build()
