@@ -140,6 +140,7 @@ EXAMPLES = {
         "all_keys": {},
         "mixed_fixed_keys": {"head_merge": "mixed", "key_sampling": "fixed", "num_heads": 3, "activation": "relu"},
         "one_head": {"num_heads": 1, "key_sampling": "fixed", "use_scale": False},
+        "mean_by_time": {"pooling": "mean", "positions": "time"},
     },
     "galspecnet": {"all_channels": {}, "flux": {"use_err": False, "use_scale": False}},
     "metamodel": {"scaled": {}, "as_is": {"scaling": "none", "transform": False}},

@@ -177,8 +177,8 @@ def check_spectra(examples: Examples) -> None:
     """
     if all(record.spectrum is None for record in _sample(examples)):
         raise DataError(
-            f"{examples.directory.path}: the model reads spectra, and none of {min(SAMPLE, len(examples))} training "
-            "objects has one. Valid: records of data_tools.spectra, lamost or psm. Received: no spectra"
+            f"{examples.directory.path}: the model reads spectra alone, and none of {min(SAMPLE, len(examples))} "
+            "training objects has one. Valid: records of data_tools.spectra, lamost or psm. Received: no spectra"
         )
 
 

@@ -124,7 +124,7 @@ def open_data(settled: Resolved):
     if "target" in settled.hparams.parts():
         for name in {"train", "extra"} & set(splits):
             data.check_twins(splits[name])
-    if "spectrum" in settled.hparams.parts():
+    if set(settled.hparams.parts()) == {"spectrum"}:
         data.check_spectra(splits["train"])
     return directory, spec, splits
 

@@ -157,3 +157,19 @@ def test_golden_cases_pass(name, shared):
     run = importlib.import_module("zoo.parity")
     found = run.run_case(run.load_case(shared(f"golden/astrom3/informer_{name}.npz")))
     assert len(found) > 8 and all(item.passed for item in found)
+
+
+def test_positions_by_time_and_the_mean_of_rows():
+    inputs = inputs_of(("light_curve",), 6)
+    inputs["time"] = np.where(inputs["mask"], np.arange(inputs["mask"].shape[1]) / 30, 0).astype("float32")
+    info = ModelInfo(classes=("a", "b"))
+    changes = {"rows": {}, "time": {"positions": "time"}, "mean": {"pooling": "mean"}}
+    networks = {key: registry.create("informer", info, **SMALL, **change) for key, change in changes.items()}
+    for network in networks.values():
+        for ours, theirs in zip(network.photo.weights, networks["rows"].photo.weights, strict=True):
+            ours.assign(theirs)
+    found = {key: ops.convert_to_numpy(network.photo(inputs)) for key, network in networks.items()}
+    # A row's time times the length is its number here.
+    np.testing.assert_allclose(found["time"], found["rows"], atol=1e-4)
+    tokens, size = found["rows"].reshape(6, 30, 8), inputs["mask"].sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found["mean"], tokens.sum(axis=1) / np.maximum(size, 1), atol=1e-5)

@@ -35,6 +35,9 @@ class TrimodalConfig:
         As head_merge of `informer`.
     photo_key_sampling : {"random", "fixed", "all"}
         As key_sampling of `informer`.
+    photo_positions : {"rows", "time"}
+    photo_pooling : {"rows", "mean"}
+        As positions and pooling of `informer`.
     photo_mask_attention, photo_use_scale : bool
         As mask_attention and use_scale of `informer`.
     photo_cols : list of str
@@ -73,6 +76,8 @@ class TrimodalConfig:
     photo_embedding_dropout: float = 0.1
     photo_head_merge: Literal["standard", "mixed"] = "standard"
     photo_key_sampling: Literal["random", "fixed", "all"] = "all"
+    photo_positions: Literal["rows", "time"] = "rows"
+    photo_pooling: Literal["rows", "mean"] = "rows"
     photo_mask_attention: bool = True
     photo_use_scale: bool = True
     photo_cols: list[str] = dataclasses.field(default_factory=list)

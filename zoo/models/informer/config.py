@@ -39,6 +39,11 @@ class InformerConfig:
     key_sampling : {"random", "fixed", "all"}
         Keys that choose the queries: drawn anew in every pass, in inference too, as in the published code; drawn once
         and kept with the weights; or all.
+    positions : {"rows", "time"}
+        What the sinusoids of a row are of: its number, as published, or ``length`` times its time, phase or share of
+        the range of time, whose meaning does not depend on how many rows there are.
+    pooling : {"rows", "mean"}
+        What is read of the last tokens: all of them side by side, as published, or their mean.
     mask_attention : bool
         Padded rows change nothing: neither the convolution, which is circular, nor means, scores, and the numbers of
         queries and keys, which go by each light curve's own rows. False computes with ``length`` rows of every object,
@@ -64,6 +69,8 @@ class InformerConfig:
     embedding_dropout: float = 0.1
     head_merge: Literal["standard", "mixed"] = "standard"
     key_sampling: Literal["random", "fixed", "all"] = "all"
+    positions: Literal["rows", "time"] = "rows"
+    pooling: Literal["rows", "mean"] = "rows"
     mask_attention: bool = True
     use_scale: bool = True
     photo_cols: list[str] = dataclasses.field(default_factory=list)

@@ -167,7 +167,7 @@ class InformerEncoder(keras.layers.Layer):
         ]
         self.norm = LayerNorm(epsilon=EPSILON, dtype=policy, name="norm")
         self.dropout = keras.layers.Dropout(config.dropout, dtype=policy, name="dropout")
-        self.width = config.length * config.d_model
+        self.width = config.length * config.d_model if config.pooling == "rows" else config.d_model
         self.positions = positions(config.length, config.d_model)
         self.least = max(1, self.blocks[0].attention.most)
 
@@ -211,9 +211,19 @@ class InformerEncoder(keras.layers.Layer):
     def embed(self, channels, mask, training=None):
         """Give the tokens (batch, row, d_model) before the blocks."""
         tokens = self.embedding(channels, self._lengths(mask))
-        places = ops.convert_to_tensor(self.positions)[: ops.shape(tokens)[1]]
+        if self.config.positions == "rows":
+            places = ops.convert_to_tensor(self.positions)[: ops.shape(tokens)[1]]
+        else:
+            places = self._places(channels[..., 0])
         tokens = ops.cast(tokens + places, self.compute_dtype)
         return self.embedding_dropout(tokens, training=training)
+
+    def _places(self, time):
+        """Give the table at ``length`` times the time (batch, row), (batch, row, d_model)."""
+        rate = 10000.0 ** -(2 * ops.arange(self.config.d_model // 2, dtype="float32") / self.config.d_model)
+        angle = self.config.length * time[..., None] * rate
+        pairs = ops.stack([ops.sin(angle), ops.cos(angle)], axis=-1)
+        return ops.reshape(pairs, (*ops.shape(angle)[:-1], self.config.d_model))
 
     def _lengths(self, mask):
         return ops.sum(ops.cast(mask, "int32"), axis=1) if self.config.mask_attention else None
@@ -236,10 +246,13 @@ class InformerEncoder(keras.layers.Layer):
     def call(self, inputs, training=None):
         """Turn a batch of the view ``photometry`` into (batch, length · d_model), float32.
 
-        Time-major, 0 in padded rows.
+        Time-major, 0 in padded rows; (batch, d_model) under ``pooling mean``.
         """
         channels, mask = self.channels(inputs)
-        return self.flat(self.encode(channels, mask, training=training), mask, training)
+        tokens = self.encode(channels, mask, training=training)
+        if self.config.pooling == "mean":
+            return self.dropout(_mean(tokens, mask), training=training)
+        return self.flat(tokens, mask, training)
 
     def flat(self, tokens, mask, training=None):
         """Give tokens (batch, row, d_model) side by side, (batch, length · d_model), float32, 0 in padded rows."""
@@ -249,9 +262,7 @@ class InformerEncoder(keras.layers.Layer):
     def mean(self, inputs):
         """Give the mean of the tokens that count, (batch, d_model), float32, without dropout."""
         channels, mask = self.channels(inputs)
-        tokens = ops.where(mask[..., None], ops.cast(self.encode(channels, mask, training=False), "float32"), 0.0)
-        number = ops.maximum(ops.sum(ops.cast(mask, "float32"), axis=1, keepdims=True), 1.0)
-        return ops.sum(tokens, axis=1) / number
+        return _mean(self.encode(channels, mask, training=False), mask)
 
     def fitted(self):
         """Give the layers that are fitted on the training split, by the part that they read."""
@@ -259,6 +270,12 @@ class InformerEncoder(keras.layers.Layer):
 
     def compute_output_shape(self, *_args, **_kwargs):
         return (None, self.width)
+
+
+def _mean(tokens, mask):
+    """Give the mean (batch, width), float32, of the tokens (batch, row, width) that count; 0 where none does."""
+    tokens = ops.where(mask[..., None], ops.cast(tokens, "float32"), 0.0)
+    return ops.sum(tokens, axis=1) / ops.maximum(ops.sum(ops.cast(mask, "float32"), axis=1, keepdims=True), 1.0)
 
 
 def _at_least(values, rows: int):
