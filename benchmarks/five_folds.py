@@ -3,23 +3,26 @@
     python benchmarks/five_folds.py --data DIR --out FOLDER --models informer:asas,metamodel [--folds 5] [--least 10]
 
 Folds are stratified; of what a fold does not test, an eighth of each class validates (the best epoch is chosen on it).
-Every other flag of ``zoo.fit`` goes to all runs. Beside the networks stand random forests of 500 trees on 13 statistics
-of the magnitudes of each light curve, and on the static columns of the records if there are any; they train on
-training and validation objects together. ``A+B`` averages the probabilities of two models. Runs and forests that are in
-FOLDER already are not trained again. The table goes to FOLDER/scores.csv and to the screen: accuracy, macro F1 and
+``--by-id REGEX`` keeps objects together whose ids agree in what it matches. Every other flag of ``zoo.fit`` goes to all
+runs. Beside the networks stand random forests of 500 trees on what the records hold: 13 statistics of the magnitudes of
+each light curve, the static columns, each spectrum in 100 bins between the quartiles of all ends, scaled; they train
+on training and validation objects together. ``A+B`` averages the probabilities of two models. Runs that are in FOLDER
+already are not trained again. The table goes to FOLDER/scores.csv and to the screen: accuracy, macro F1 and
 log-loss of all objects together, and mean and standard deviation of the macro F1 over the folds.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-STATISTICS, COLUMNS = "forest_statistics", "forest_static_columns"
+STATISTICS, COLUMNS, SPECTRA = "forest_statistics", "forest_static_columns", "forest_spectra"
+BINS = 100
 SMALLEST = 1e-15
 
 
@@ -38,23 +41,23 @@ def table_of(data: Path, least: int) -> pd.DataFrame:
 
 def divide(table: pd.DataFrame, options) -> list[Path]:
     """Write the records of every fold; give their directories."""
-    from sklearn.model_selection import StratifiedKFold, train_test_split
+    from sklearn.model_selection import StratifiedGroupKFold
 
     from data_tools import partition
 
-    found = []
-    folds = StratifiedKFold(options.folds, shuffle=True, random_state=options.seed)
-    for number, (rest, test) in enumerate(folds.split(table, table["class"])):
+    groups = [re.match(options.by_id, name)[0] if options.by_id else name for name in table["object_id"]]
+    groups, found = np.array(groups), []
+    folds = StratifiedGroupKFold(options.folds, shuffle=True, random_state=options.seed)
+    eighths = StratifiedGroupKFold(8, shuffle=True, random_state=options.seed)
+    for number, (rest, test) in enumerate(folds.split(table, table["class"], groups)):
         place = options.out / f"records{number}"
         found.append(place)
         if place.is_dir():
             continue
         split = np.full(len(table), "train", object)
         split[test] = "test"
-        _, validation = train_test_split(
-            rest, test_size=0.125, random_state=options.seed, stratify=table["class"].to_numpy()[rest]
-        )
-        split[validation] = "validation"
+        _, validation = next(eighths.split(rest, table["class"].to_numpy()[rest], groups[rest]))
+        split[rest[validation]] = "validation"
         file = options.out / f"splits{number}.csv"
         pd.DataFrame({"object_id": table["object_id"], "split": split}).to_csv(file, index=False)
         code = partition.main([str(options.data), "--out", str(place), "--from", str(file), "--quiet"])
@@ -101,18 +104,41 @@ def statistics(records) -> np.ndarray:
     return found
 
 
-def forest(kind: str, table: pd.DataFrame, splits: pd.DataFrame, classes, options) -> pd.DataFrame | None:
-    """Give the probabilities of a random forest for the test objects of a fold."""
-    from sklearn.ensemble import RandomForestClassifier
+def binned(records) -> np.ndarray:
+    """Give spectra (object, bin) on one grid, each less its mean and divided by its standard deviation."""
+    ends = np.array([record.spectrum.wavelength[[0, -1]] for record in records if record.spectrum is not None])
+    grid = np.linspace(np.percentile(ends[:, 0], 25), np.percentile(ends[:, 1], 75), BINS)
+    found = np.zeros((len(records), BINS))
+    for number, record in enumerate(records):
+        if record.spectrum is not None:
+            good = np.isfinite(record.spectrum.flux)
+            values = np.interp(grid, record.spectrum.wavelength[good], record.spectrum.flux[good])
+            found[number] = (values - values.mean()) / (values.std() or 1.0)
+    return found
 
+
+def values_of(table: pd.DataFrame, data: Path) -> dict[str, np.ndarray]:
+    """Give what forests train on, (object, column) by the forest's name."""
     from tfrecords.reader import RecordDirectory
     from tfrecords.schema import decode
 
-    directory = RecordDirectory(options.data)
-    if kind == COLUMNS and not directory.info.static_columns:
-        return None
+    directory = RecordDirectory(data)
     records = [decode(record) for record in directory.serialized(table["place"].to_numpy())]
-    values = statistics(records) if kind == STATISTICS else np.stack([record.static for record in records])
+    found = {}
+    if any(record.lc is not None for record in records):
+        found[STATISTICS] = statistics(records)
+    if any(record.spectrum is not None for record in records):
+        found[SPECTRA] = binned(records)
+    taken = [place for place, column in enumerate(directory.info.static_columns) if not column.caution]
+    if taken:
+        found[COLUMNS] = np.stack([record.static for record in records])[:, taken]
+    return found
+
+
+def forest(values, table: pd.DataFrame, splits: pd.DataFrame, classes, options) -> pd.DataFrame:
+    """Give the probabilities of a random forest for the test objects of a fold."""
+    from sklearn.ensemble import RandomForestClassifier
+
     test = splits["split"].to_numpy() == "test"
     trees = RandomForestClassifier(500, random_state=options.seed, n_jobs=-1)
     trees.fit(values[~test], table["class"][~test])
@@ -145,20 +171,19 @@ def main(argv=None) -> int:
     parser.add_argument("--models", required=True, help="A,B:PRESET,A+B:PRESET")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--least", type=int, default=10, help="objects of a class")
+    parser.add_argument("--by-id", metavar="REGEX", help="objects that stay together")
     parser.add_argument("--seed", type=int, default=0)
     options, options.rest = parser.parse_known_args(argv)
     options.out.mkdir(parents=True, exist_ok=True)
     table = table_of(options.data, options.least)
     classes, labels = sorted(table["class"].unique()), table.set_index("object_id")["class"]
     places = divide(table, options)
-    found: dict[str, list[pd.DataFrame]] = {}
+    columns, found = values_of(table, options.data), {}
     for number, place in enumerate(places):
         splits = pd.read_csv(options.out / f"splits{number}.csv", dtype={"object_id": str})
         tested = splits["object_id"][splits["split"] == "test"]
-        for kind in (STATISTICS, COLUMNS):
-            part = forest(kind, table, splits, classes, options)
-            if part is not None:
-                found.setdefault(kind, []).append(part)
+        for kind, values in columns.items():
+            found.setdefault(kind, []).append(forest(values, table, splits, classes, options))
         for model in options.models.split(","):
             parts = [train(one, number, place, classes, options).loc[tested] for one in model.split("+")]
             found.setdefault(model, []).append(sum(parts) / len(parts))
