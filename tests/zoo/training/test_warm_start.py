@@ -153,10 +153,8 @@ def test_reset_needs_a_source(options):
 
 @pytest.mark.parametrize(
     ("model", "change"),
-    [("informer", {"num_heads": 4}), ("informer", {"positions": "time"}), ("informer", {"activation": "relu"}),
-     ("informer", {"head_merge": "mixed"}), ("informer", {"photo_cols": ["b", "a"]}),
-     ("informer", {"use_scale": True, "photo_cols": []}), ("galspecnet", {"pool": 2}),
-     ("galspecnet", {"use_scale": True, "use_err": False})],
+    [("informer", {"num_heads": 4}), ("informer", {"use_scale": True, "photo_cols": []}),
+     ("galspecnet", {"pool": 2}), ("galspecnet", {"use_scale": True, "use_err": False})],
 )  # fmt: skip
 def test_arrays_of_the_same_sizes_and_another_meaning_are_refused(model, change, monkeypatch, tmp_path):
     info = registry.ModelInfo(classes=("x", "y"), bands=("V",), static=("a", "b"), spectrum_size=40)
@@ -175,5 +173,5 @@ def test_arrays_of_the_same_sizes_and_another_meaning_are_refused(model, change,
             warm_start.initialise(other, [run], None)
     for path, value in _weights(other).items():
         np.testing.assert_array_equal(value, before[path])
-    (line,) = warm_start.initialise(registry.create(model, info, **small), [f"{part}={tmp_path}"], None)
+    (line,) = warm_start.initialise(source, [f"{part}={tmp_path}"], None)
     assert "not loaded" not in line
