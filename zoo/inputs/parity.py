@@ -28,9 +28,10 @@ def check_photometry(case: Case):
         tf.constant(rows[:, 0] - photometry.HELIOCENTRIC), tf.zeros(count, tf.int32), tf.constant(rows[:, 1]),
         tf.constant(rows[:, 2]), tf.zeros(count, tf.int32), tf.zeros(count, tf.int64), tf.constant(1, tf.int64),
     )  # fmt: skip
-    config = InputConfig(fold_period="period", fold_zero="epoch", window_rows=settings["seq_len"])
-    period = tf.constant([settings["period"]], tf.float64) if settings["phased"] else None
-    start = None if settings["crop_start"] is None else tf.constant([settings["crop_start"]], tf.int64)
+    config = InputConfig(fold_period="period", fold_zero="epoch", window_rows=settings.get("seq_len", 200))
+    period = tf.constant([settings["period"]], tf.float64) if settings.get("phased") else None
+    start = settings.get("crop_start")
+    start = None if start is None else tf.constant([start], tf.int64)
     tensors = build.photometry(*photometry.prepare(curves, config, period, start=start))
     return _compare(case, tensors, expected)
 
@@ -58,7 +59,8 @@ def check_spectra(case: Case):
 
     from zoo.inputs import spectra
 
-    settings, expected = case.config, case.group("y")["spectra"]
+    settings = {"s_mad": True, "s_err": True, "s_err_norm": True, "s_aux": True} | case.config
+    expected = case.group("y")["spectra"]
     wavelength, flux, ivar = case.arrays["x/spectrum"].T[:, None]
     config = InputConfig(
         spectrum_spread="mad" if settings["s_mad"] else "std", spectrum_error_scaled=settings["s_err_norm"]

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords import batch as record_batch
-from zoo.inputs.photometry import median
+from zoo.inputs.photometry import SMALL, median
 
 FARTHEST = 1e8
 """Wavelengths in angstrom lie below this."""
@@ -95,8 +95,9 @@ def build(spectra: Spectra, config) -> dict:
 
     Flux and inverse variance are interpolated linearly, end values held. Then f = (f − mean) / s, with the mean over
     the grid and s the MAD, the median |f − median f|, of its points with flux ≠ 0, or the standard deviation of all of
-    them (``spectrum_spread``). Where the MAD is 0 the standard deviation takes its place; a spectrum whose flux is the
-    same everywhere is none.
+    them (``spectrum_spread``). Where the MAD is no more than 1e-8 of the mean |f| the standard deviation takes its
+    place; a spectrum whose flux is the same everywhere, as it is off the grid, is none. An error too large for float32
+    becomes 0, unknown.
     """
     wavelengths = tf.constant(grid(config), tf.float64)
     size = _lengths(spectra)
@@ -104,17 +105,20 @@ def build(spectra: Spectra, config) -> dict:
     flux, ivar, inside = _interpolated(spectra, size, wavelengths)
     mean = tf.reduce_mean(flux, axis=1, keepdims=True)
     deviation = tf.sqrt(tf.reduce_mean((flux - mean) ** 2, axis=1))
+    # Of a flux that is the same everywhere rounding leaves a little.
+    least = SMALL * tf.reduce_mean(tf.abs(flux), axis=1)
     spread = deviation
     if config.spectrum_spread == "mad":
         spread = _deviation_of_nonzero(flux)
-        spread = tf.where(spread > 0, spread, deviation)
-    some &= spread > 0
+        spread = tf.where(spread > least, spread, deviation)
+    some &= spread > least
     spread = tf.where(some, spread, tf.ones_like(spread))[:, None]
     error = ivar
     if config.spectrum_error == "sigma":
         error = tf.where(ivar > 0, tf.math.rsqrt(tf.where(ivar > 0, ivar, tf.ones_like(ivar))), tf.zeros_like(ivar))
     if config.spectrum_error_scaled:
         error = error / spread
+    error = tf.where(error <= tf.float32.max, error, tf.zeros_like(error))
     scale = tf.math.log(spread) / tf.math.log(tf.constant(10.0, tf.float64))
     points = config.spectrum_points
 

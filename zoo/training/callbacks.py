@@ -227,9 +227,8 @@ def _say(row, run, state, seconds: float) -> None:
 
 def dropout_seeds(network) -> list:
     """Give the states of a network's random generators, in a fixed order."""
-    layers = network._flatten_layers(include_self=False, recursive=True)
-    found = [getattr(layer, "seed_generator", None) for layer in layers]
-    return [generator.state for generator in found if generator is not None]
+    layers = network._flatten_layers(include_self=True, recursive=True)
+    return [generator.state for layer in layers for generator in layer._seed_generators]
 
 
 class ProgressBar(keras.callbacks.Callback):

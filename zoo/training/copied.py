@@ -11,7 +11,8 @@ KEYS = (
     "optimizer", "learning_rate", "beta_1", "weight_decay", "coupled_decay", "clip_norm", "epochs", "schedule",
     "warmup", "warmup_epochs", "plateau_factor", "plateau_patience", "plateau_threshold", "final_rate", "decay_rate",
     "patience", "patience_by", "patience_start", "init_from", "freeze", "data", "subset", "fold_period", "fold_zero",
-    "spectrum_error", "spectrum_error_scaled", "use_scale", "use_err", "photo_cols",
+    "spectrum_error", "spectrum_error_scaled", "use_scale", "use_err", "photo_cols", "photo_use_scale",
+    "spectra_use_err", "spectra_use_scale",
 )  # fmt: skip
 """Options that are copied, and with them every one whose name ends in ``dropout``."""
 

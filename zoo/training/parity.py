@@ -70,8 +70,8 @@ def check_optimizer(case: Case):
     # Layers are numbered; the head comes last.
     names.sort(key=lambda name: (name == "fc", [int(part) for part in name.split(".") if part.isdigit()]))
     run = RunConfig(
-        optimizer="adam", learning_rate=config["lr"], beta_1=config["beta1"], beta_2=config["beta2"],
-        epsilon=config["eps"], coupled_decay=config["weight_decay"], clip_norm=config.get("clip_norm"),
+        optimizer="adam", learning_rate=config["lr"], beta_1=config["beta1"], beta_2=config.get("beta2", 0.999),
+        epsilon=config.get("eps", 1e-8), coupled_decay=config["weight_decay"], clip_norm=_clip_norm(config),
     )  # fmt: skip
     network = _Perceptron([(before[f"{name}.weight"], before[f"{name}.bias"]) for name in names])
     classes = tuple(map(str, range(len(before[f"{names[-1]}.bias"]))))
@@ -97,6 +97,29 @@ def check_optimizer(case: Case):
     return found
 
 
+def _clip_norm(config) -> float | None:
+    """Read what gradients are clipped to: by the case's own key, or the original's two; None for nothing."""
+    if "clip_norm" in config:
+        return config["clip_norm"] or None
+    return config.get("clip_value") if config.get("clip_grad") else None
+
+
+def _main_schedule(config) -> dict:
+    """Read the schedule behind the warm-up. The original calls its settings by two generations of names."""
+
+    def setting(name, default=None):
+        return config.get(name, config.get(f"scheduler_{name}", default))
+
+    kind = config.get("scheduler", "ReduceLROnPlateau")
+    if kind == "ExponentialLR":
+        return {"schedule": "exponential_epochs", "decay_rate": setting("gamma", 0.9)}
+    if kind != "ReduceLROnPlateau":
+        raise DataError(f"scheduler: valid are ReduceLROnPlateau and ExponentialLR. Received: {kind!r}")
+    return {"schedule": "plateau", "plateau_factor": setting("factor", 0.3),
+            "plateau_patience": setting("patience", 3) + 1,
+            "plateau_threshold": config.get("threshold", 1e-4)}  # fmt: skip
+
+
 def check_schedule(case: Case):
     """Compare rates, saved epochs and the last epoch of a series of validation results; None when there is none."""
     config = case.config
@@ -108,10 +131,9 @@ def check_schedule(case: Case):
         if config.get(key, ours) != ours:
             raise DataError(f"{key}: valid is {ours:g}. Received: {config[key]}")
     run = RunConfig(
-        schedule="plateau", learning_rate=config["lr"], final_rate=0.0, warmup="epochs", monitor="accuracy",
-        warmup_epochs=config["warmup_epochs"] if config["warmup"] else 0, patience_by="loss", patience_start=1,
-        patience=config["early_stopping_patience"], plateau_factor=config["factor"],
-        plateau_patience=config["patience"] + 1, plateau_threshold=config["threshold"],
+        learning_rate=config["lr"], final_rate=0.0, warmup="epochs", monitor="accuracy",
+        warmup_epochs=config["warmup_epochs"] if config.get("warmup", True) else 0, patience_by="loss",
+        patience_start=1, patience=config["early_stopping_patience"], **_main_schedule(config),
     )  # fmt: skip
     task = SimpleNamespace(monitor="val_accuracy", mode="max")
     recorder = Recorder(Path(), run, task, 1, quiet=True, writes=False)

@@ -20,9 +20,13 @@ SECTIONS = {"inputs": InputConfig, "selection": SelectionConfig, "run": RunConfi
 COMMAS = (
     "static_columns", "derived_static", "sentinels", "classes", "init_from", "reset", "freeze", "metrics",
     "truncate_days", "validation_days", "validation_fractions", "rest_fluxes", "rest_times", "dilations",
-    "redshift_columns", "alert_columns", "dynamic", "channels", "convolutions",
+    "redshift_columns", "alert_columns", "dynamic", "channels", "convolutions", "photo_cols", "columns",
+    "meta_columns", "spectra_channels",
 )  # fmt: skip
 """Options that hold a list; on the command line commas do instead of YAML brackets."""
+
+REPEATED = ("init_from", "reset", "freeze")
+"""Those that may be given more than once, each time for another part."""
 
 NUMBERS = ("truncate_days", "validation_days", "validation_fractions", "sentinels", "dilations", "convolutions")
 """Those that hold numbers."""
@@ -148,6 +152,21 @@ def normalise(arguments) -> list[str]:
                 # As YAML writes infinity.
                 items = [".inf" if item == "inf" else item for item in items]
             result[place + 1] = "[" + ", ".join(items) + "]"
+    return _together(result)
+
+
+def _together(tokens: list[str]) -> list[str]:
+    """Put what is given by an option of `REPEATED` more than once into its first place."""
+    result: list[str] = []
+    for token in tokens:
+        flag = result[-1] if result else ""
+        if flag[2:] in REPEATED and flag.startswith("--") and token.startswith("[") and flag in result[:-1]:
+            result.pop()
+            place = result.index(flag) + 1
+            items = [text[1:-1].strip() for text in (result[place], token)]
+            result[place] = "[" + ", ".join(filter(None, items)) + "]"
+        else:
+            result.append(token)
     return result
 
 

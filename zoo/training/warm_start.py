@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from tfrecords.errors import DataError, UsageError
@@ -44,7 +45,8 @@ def initialise(network, sources, reset) -> list[str]:
     Raises
     ------
     DataError
-        If a source gives no array at all, or a part that was named has other sizes.
+        If a source gives no array at all, a part that was named has other sizes, or one of the same sizes other
+        options that its arrays go with.
     """
     _check_parts(network, reset, "--reset")
     ours, lines = _by_path(network), []
@@ -56,8 +58,7 @@ def initialise(network, sources, reset) -> list[str]:
             raise UsageError(f"--init-from: an ensemble; name one of its members, {run}/members/*. Received: {source}")
         other = bundles.load_network(run / "bundle")
         theirs = _by_path(other)
-        if part:
-            _check_heads(network, other, part, run)
+        _check_meaning(network, other, part, reset, run)
         foreign = _foreign(network, other)
         loaded, left = 0, []
         for path, variable in ours.items():
@@ -89,14 +90,39 @@ def initialise(network, sources, reset) -> list[str]:
     return lines
 
 
-def _check_heads(network, other, part: str, run: Path) -> None:
-    """Refuse a part whose heads are of another number: its arrays fit and would compute something else."""
-    ours, theirs = (getattr(item.parts_of_model().get(part), "settings", {}) for item in (network, other))
-    if ours.get("num_heads") != theirs.get("num_heads") and theirs:
-        raise DataError(
-            f"--init-from: the part {part!r} of {run} has another number of heads than this network's. "
-            f"Valid: {ours.get('num_heads')}. Received: {theirs.get('num_heads')}"
-        )
+MEANING = {"num_heads": "number of heads", "positions": "kind of positions", "activation": "activation",
+           "head_merge": "head_merge", "pool": "pool", "use_scale": "use_scale", "use_err": "use_err",
+           "photo_cols": "list of photo_cols"}  # fmt: skip
+"""Options of a part that say what its arrays are for, where the arrays' sizes need not."""
+
+
+def _check_meaning(network, other, part: str | None, reset, run: Path) -> None:
+    """Refuse parts whose arrays fit and would compute something else: other heads, positions, channels."""
+    ours, theirs = (item.parts_of_model() for item in (network, other))
+    for name in [part] if part else [name for name in ours if _fits(network, other, name, reset)]:
+        own, foreign = _options(ours[name]), _options(theirs.get(name))
+        for key, words in MEANING.items():
+            if key in own and key in foreign and own[key] != foreign[key]:
+                raise DataError(
+                    f"--init-from: the part {name!r} of {run} has another {words} than this network's. Set the "
+                    f"model's options to those of the run. Valid: {own[key]}. Received: {foreign[key]}"
+                )
+
+
+def _fits(network, other, part: str, reset) -> bool:
+    """Say whether a part that is not reset has the arrays of the other network's."""
+    theirs = {path: tuple(variable.shape) for path, variable in _by_path(other).items()}
+    ours = {path: tuple(variable.shape) for path, variable in _by_path(network).items()}
+    inside = [path for path in ours if _in_part(path, network, part)]
+    return part not in (reset or ()) and all(theirs.get(path) == ours[path] for path in inside)
+
+
+def _options(layer) -> dict:
+    """Give the options that a part was built with."""
+    config = getattr(layer, "config", None)
+    if dataclasses.is_dataclass(config):
+        return dataclasses.asdict(config)
+    return getattr(layer, "settings", {})
 
 
 def _source(network, source: str) -> tuple[str | None, Path]:

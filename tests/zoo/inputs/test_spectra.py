@@ -62,13 +62,29 @@ def test_errors_may_be_standard_deviations():
     np.testing.assert_allclose(ours, np.where(ivar > 0, 1 / np.sqrt(np.where(ivar > 0, ivar, 1)), 0), rtol=1e-5)
 
 
-@pytest.mark.parametrize("flux", [0.0, 4.0, np.nan])
+@pytest.mark.parametrize("flux", [0.0, 4.0, 0.1, 1e-17, np.nan])
 def test_a_spectrum_without_shape_is_none(flux):
     made = _spectrum(30)
     made.flux[:] = flux
-    found = _build([made, _spectrum(30, 1)])
+    # Of so many points the rounded mean is not the number itself.
+    found = _build([made, _spectrum(30, 1)], spectrum_points=2575)
     for values in found.values():
         assert not values[0].any() and values[1].any() and np.isfinite(values).all()
+
+
+@pytest.mark.parametrize("shift", [-3000.0, 6000.0])
+def test_a_spectrum_off_the_grid_is_none(shift):
+    made = _spectrum(30)
+    made.wavelength += shift
+    assert not any(values.any() for values in _build([made]).values())
+
+
+def test_fluxes_of_any_unit_give_finite_numbers():
+    made = _spectrum(30)
+    made.flux, made.ivar = made.flux * 1e-17, np.full_like(made.ivar, 1e34)
+    found = _build([made])
+    assert all(np.isfinite(values).all() for values in found.values())
+    assert found["spectrum"].std() > 0.5 and not found["spectrum_err"].any()
 
 
 def test_pixels_without_flux_are_left_out_and_unknown_errors_are_zero():

@@ -55,6 +55,15 @@ def test_golden_cases_pass(shared):
         assert len(found) > len(case.group("y")) and all(item.passed for item in found), found
 
 
+def test_a_case_of_concatenated_embeddings_has_the_parameters_of_the_original(shared):
+    case = load_case(shared("golden/astrom3/astrom3_all_avg_small.npz"))
+    wide = np.concatenate([case.arrays["w/fc.weight"]] * 3, axis=1)
+    case.arrays["w/fc.weight"], case.config["config"]["fusion"] = wide, "concat"
+    case.config["n_params"] += wide.size * 2 // 3
+    case.arrays["y/logits"] = 3 * case.arrays["y/logits"] - 2 * case.arrays["w/fc.bias"]
+    assert all(item.passed for item in check_model(case)), check_model(case)
+
+
 @pytest.mark.slow
 def test_golden_cases_of_the_published_size_pass(shared):
     cases = [load_case(path) for path in find_cases(shared("golden/astrom3")) if path.name.startswith("astrom3")]

@@ -63,3 +63,10 @@ def test_no_run_and_a_damaged_one_are_refused(earlier, tmp_path):
     (earlier / CONFIG).write_text("run: [")
     with pytest.raises(DataError, match="damaged"):
         resolve("atat", config_from=earlier)
+
+
+def test_channels_of_parts_are_taken(tmp_path):
+    settled = resolve("astrom3_clip", photo_use_scale=False, spectra_use_err=False, spectra_use_scale=False)
+    (tmp_path / CONFIG).write_text(settled.to_yaml())
+    found = resolve("astrom3", config_from=tmp_path).hparams
+    assert not any((found.photo_use_scale, found.spectra_use_err, found.spectra_use_scale))

@@ -114,8 +114,18 @@ def test_wrong_files(file):
         resolve("atat", config=str(file))
 
 
+def test_columns_and_channels_of_parts_take_commas():
+    flags = ["--photo-cols", "period,90", "--meta-columns", "ruwe", "--spectra-channels", "4,8"]
+    found = resolve("astrom3", arguments=flags).hparams
+    assert (found.photo_cols, found.meta_columns, found.spectra_channels) == (["period", "90"], ["ruwe"], [4, 8])
+
+
 def test_normalise_leaves_values_alone():
     assert normalise(["--batch-size=3", "--init-from", "encoder=runs/a-b", "--x-y"]) == [
         "--batch_size", "3", "--init_from", '["encoder=runs/a-b"]', "--x_y"
+    ]  # fmt: skip
+    twice = ["--init-from", "photo=a", "--seed", "3", "--init-from", "meta=b,spectra=c", "--seed", "4"]
+    assert normalise(twice) == [
+        "--init_from", '["photo=a", "meta=b", "spectra=c"]', "--seed", "3", "--seed", "4"
     ]  # fmt: skip
     assert normalise(["--learning-rate", "-1"]) == ["--learning_rate", "-1"]

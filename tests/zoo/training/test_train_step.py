@@ -10,8 +10,9 @@ import tensorflow as tf
 from tests.cases.variants import Example
 from tests.cases.workbench import Workbench
 from tfrecords.errors import DataError
+from zoo import registry
 from zoo.tasks.classify import Classify
-from zoo.training.callbacks import LossGuard
+from zoo.training.callbacks import LossGuard, dropout_seeds
 from zoo.training.loop import fit
 from zoo.training.model import Trainable
 
@@ -144,3 +145,18 @@ def test_a_small_model_learns_32_objects_by_heart(records):
         step(batch)
     predicted = bench.outputs(inputs, model.network)["mix"].argmax(axis=1)
     assert (predicted == labels).mean() >= 0.97
+
+
+@pytest.mark.parametrize("model", ["informer", "vade", "astrom3"])
+def test_a_run_keeps_the_state_of_every_generator(model):
+    info = registry.ModelInfo(classes=("a", "b"), bands=("V",), static=("period", "ruwe"), spectrum_size=300,
+                              channels=("science", "difference"), stamp_size=9)  # fmt: skip
+    hparams = {
+        "vade": {"crop": 9, "filters": 8},
+        "informer": {"key_sampling": "random", "layers": 1, "length": 8},
+        "astrom3": {"modality_dropout": 0.5, "meta_transform": False, "photo_length": 8, "photo_layers": 1},
+    }[model]
+    network = registry.create(model, info, **hparams)
+    weights = {id(item) for item in network.weights}
+    states = {item.path: id(item) for item in network.variables if id(item) not in weights}
+    assert states and sorted(states.values()) == sorted(map(id, dropout_seeds(network)))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tfrecords.errors import DataError, UsageError
+from zoo import registry
 from zoo.training import warm_start
 from zoo.training.loop import fit
 
@@ -147,3 +149,29 @@ def test_fine_tuning_from_a_run(run, options):
 def test_reset_needs_a_source(options):
     with pytest.raises(UsageError, match="--reset goes with --init-from"):
         fit("atat", name="never", quiet=True, **(options | {"reset": ["tokenizer"]}))
+
+
+@pytest.mark.parametrize(
+    ("model", "change"),
+    [("informer", {"num_heads": 4}), ("informer", {"use_scale": True, "photo_cols": []}),
+     ("galspecnet", {"pool": 2}), ("galspecnet", {"use_scale": True, "use_err": False})],
+)  # fmt: skip
+def test_arrays_of_the_same_sizes_and_another_meaning_are_refused(model, change, monkeypatch, tmp_path):
+    info = registry.ModelInfo(classes=("x", "y"), bands=("V",), static=("a", "b"), spectrum_size=40)
+    small = {
+        "informer": {"length": 8, "d_model": 8, "num_heads": 2, "dff": 8, "layers": 1, "use_scale": False,
+                     "photo_cols": ["a", "b"], "photo_transform": False},
+        "galspecnet": {"channels": [4, 4], "pool": 3, "use_err": True, "use_scale": False},
+    }[model]  # fmt: skip
+    source = registry.create(model, info, **small)
+    monkeypatch.setattr(warm_start.bundles, "load", lambda path: SimpleNamespace(members=None))
+    monkeypatch.setattr(warm_start.bundles, "load_network", lambda path: source)
+    part, other = {"informer": "photo", "galspecnet": "spectra"}[model], registry.create(model, info, **small | change)
+    before = _weights(other)
+    for run in (f"{part}={tmp_path}", str(tmp_path)):
+        with pytest.raises(DataError, match=rf"the part '{part}' of .* has another .*{next(iter(change))[4:]}"):
+            warm_start.initialise(other, [run], None)
+    for path, value in _weights(other).items():
+        np.testing.assert_array_equal(value, before[path])
+    (line,) = warm_start.initialise(source, [f"{part}={tmp_path}"], None)
+    assert "not loaded" not in line

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from keras import ops
 
+from tfrecords.errors import DataError
 from zoo.golden import Case, compare, unknown
 from zoo.layers.catalogue import CatalogueColumns
 from zoo.models.metamodel import reference
@@ -50,6 +51,8 @@ def check_columns(case: Case):
     """Compare a case of the preparation of metadata; None for another kind."""
     if case.config.get("module") != "preprocess_metadata":
         return None
+    if case.config.get("std_ddof", 0):
+        raise DataError(f"std_ddof: valid is 0, the population's deviation. Received: {case.config['std_ddof']}")
     names, roles = case.config["columns"], {}
     for kind, columns in case.config["roles"].items():
         roles |= dict.fromkeys(columns, KINDS[kind]) if kind in KINDS else {}
