@@ -105,8 +105,8 @@ def test_served_sequences_are_cut_as_those_of_records_are():
     expected, _ = _tensors("stamp_sequence", config, [record])
     # The same frames between others that are none: masked, of no time.
     place = np.array([1, 2, 3, 5, 7, 8])
-    arrays = {"stamps": np.full((1, 9, *SHAPE), 7.0), "alerts": np.full((1, 9, 2), 7.0), "time": np.full((1, 9), np.nan),
-              "mask": np.ones((1, 9), bool)}  # fmt: skip
+    arrays = {"stamps": np.full((1, 9, *SHAPE), 7.0), "alerts": np.full((1, 9, 2), 7.0),
+              "time": np.full((1, 9), np.nan), "mask": np.ones((1, 9), bool)}  # fmt: skip
     arrays["stamps"][0, place], arrays["alerts"][0, place] = record.stamps.images, record.stamps.metadata[:, :2]
     arrays["time"][0, place] = record.stamps.time - 59000
     arrays["mask"][0, 4], arrays["time"][0, 4] = False, 1.5
