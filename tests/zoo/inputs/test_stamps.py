@@ -16,6 +16,7 @@ from zoo import views
 from zoo.inputs import pipeline, stamps
 from zoo.inputs import spec as specs
 from zoo.inputs.config import InputConfig, SelectionConfig
+from zoo.inputs.cuts import Cut
 from zoo.inputs.data import Examples
 from zoo.registry import ModelInfo
 
@@ -175,6 +176,24 @@ def test_batches_are_trimmed_and_count_their_alerts(stamp_records):
         np.testing.assert_array_equal(targets["observations"], inputs["mask"].numpy().sum(axis=1))
     dataset, epoch = pipeline.training(examples, stage, 6, sampling="natural", seed=3, chunk_batches=4)
     assert epoch == 42 and next(iter(dataset))[0]["stamps"].shape[0] == 6
+
+
+def test_records_of_another_shape_are_named_where_they_are_read(stamp_records):
+    from zoo.training.prediction import apply
+
+    examples, stage = _stage(stamp_records)
+    small = make_record(2)
+    small.stamps = dataclasses.replace(small.stamps, images=small.stamps.images[:, 1:])
+    whole = examples.serialized
+
+    def spoiled(places):
+        found = np.array(whole(places), object)
+        found[-1] = encode(small)
+        return found
+
+    examples.serialized = spoiled
+    with pytest.raises(DataError, match="^stamps of 27x27x3 with 7 columns.*Received others of ZTF02$"):
+        apply(lambda inputs: inputs["time"][:, :1], 1, examples, stage, [Cut()])
 
 
 def test_columns_follow_their_names(stamp_records):
