@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+
+from tfrecords.errors import DataError
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 _COLUMNS = {"time": 8, "band": 1, "flux": 4, "flux_err": 4, "flags": 1}
+
+
+@contextlib.contextmanager
+def named_objects() -> Iterator[None]:
+    """Turn what the functions below say of records inside a pipeline of TensorFlow's into a `DataError`."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        said = re.search(r"assertion failed: \[([^]]*)\] \[([^]]*)\]", error.message)
+        if said is None:
+            raise
+        raise DataError(f"{said[1]} {said[2]}") from None
 
 
 def parse(

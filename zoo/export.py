@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from tfrecords import command
 
 EPILOG = """signatures:
-  serve            raw padded arrays of any length: time (MJD), flux, flux_err, band, flags, mask, static
+  serve            raw padded arrays of any length: time (MJD), flux, flux_err, band, flags, mask, static; of stamps raw
+                   cutouts and columns of alerts: stamp, alert, or of sequences stamps, alerts, time (days), mask; of
+                   spectra wavelength (angstrom), spectrum_flux, spectrum_ivar
   serve_examples   serialized records, as data_tools writes them
-  classes          no input: names of classes, bands and static columns
+  classes          no input: names of classes, bands, static columns, channels and columns of alerts
 exit code 0: written, reloaded and equal to the model; 1: failed; 2: wrong usage
 """
 

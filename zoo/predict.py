@@ -54,7 +54,9 @@ def main(argv: Sequence[str]) -> int:
     if options.steps and not options.quiet:
         print(f"{len(table)} steps of {table['object_id'].nunique()} objects", file=sys.stderr)
     elif not options.quiet:
-        refused = table[table["predicted_class"].isna()]
+        # Networks that reconstruct name no class.
+        values = table.drop(columns=["object_id", "predicted_class", "observations", "reason"], errors="ignore")
+        refused = table[values.isna().all(axis=1)]
         print(f"{len(table)} rows, {len(refused)} without a prediction", file=sys.stderr)
         for _, row in refused.head(5).iterrows():
             print(f"  {row['object_id']}: {row['reason']}", file=sys.stderr)

@@ -254,14 +254,29 @@ def signature(view: str, shape, columns: int) -> dict:
 
 
 def from_arrays(view: str, inputs: dict, config) -> dict:
-    """Give the tensors of a view from what `signature` asks for; values under a False mask become 0."""
+    """Give the tensors of a view from what `signature` asks for, chosen as `select` does.
+
+    Of a sequence the frames under a True mask whose time is finite move to the front, in their order, as records have
+    them; those too close to the one before are dropped, and all that is not seen becomes 0.
+    """
     images = inputs["stamp" if view == "stamp" else "stamps"]
     empty = tf.zeros([*tf.unstack(tf.shape(images)[: 1 if view == "stamp" else 2]), 0])
     if view == "stamp":
         return {"stamp": images, "alert": inputs.get("alert", empty)}
     found = {"stamps": images, "alerts": inputs.get("alerts", empty), "time": inputs["time"], "mask": inputs["mask"]}
+    found = _to_front(found, tf.logical_and(found["mask"], tf.math.is_finite(found["time"])))
+    if config.alert_gap:
+        since = found["time"][:, 1:] - found["time"][:, :-1] >= config.alert_gap / 24.0
+        found = _to_front(found, found["mask"] & tf.concat([found["mask"][:, :1], since], axis=1))
     found = {name: values[:, : config.max_alerts] for name, values in found.items()}
     for name in ("stamps", "alerts", "time"):
         mask = tf.reshape(found["mask"], tf.concat([tf.shape(found["mask"]), [1] * (len(found[name].shape) - 2)], 0))
         found[name] = tf.where(mask, found[name], tf.zeros_like(found[name]))
     return found
+
+
+def _to_front(sequences: dict, mask) -> dict:
+    """Put the frames of tensors (object, frame, ...) by name where ``mask`` is True first; ``mask`` becomes theirs."""
+    order = tf.argsort(tf.cast(mask, tf.int32), axis=1, direction="DESCENDING", stable=True)
+    return {name: tf.gather(values, order, axis=1, batch_dims=1)
+            for name, values in (sequences | {"mask": mask}).items()}  # fmt: skip

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords.errors import DataError, UsageError
+from zoo import registry
 from zoo.inputs.cuts import Cut
 from zoo.registry import load
 from zoo.training import files
-from zoo.training.run import Run, load_run
+from zoo.training.run import Run, load_run, read_config
 
 DAYS = (*(float(2**power) for power in range(12)), float("inf"))
 """Days after the reference time, and the whole light curve."""
@@ -74,6 +75,7 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
     items = list(runs) if isinstance(runs, (list, tuple)) else [runs]
     if not items:
         raise UsageError("evaluate needs at least one run. Received: none")
+    _check_together([item.path if isinstance(item, Run) else Path(item) for item in items], redraw)
     places, index = [], None
     for item in items:
         path = item.path if isinstance(item, Run) else Path(item)
@@ -95,7 +97,7 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
         places.append(place)
     if len(places) == 1:
         return index
-    compare = COMPARISONS[_kind(places)]
+    compare = COMPARISONS[_kind([_task_of(place) for place in places])]
     # Beside the models' folders: a comparison among the runs would be taken for one of them.
     name = f"{places[0].name}-and-{len(places) - 1}-more"
     target = Path(out) if out else places[0].resolve().parent.parent / "comparisons" / name
@@ -127,9 +129,9 @@ COMPARISONS = {
 """Writer of the comparison of several runs, by what their scores are of."""
 
 
-def _kind(places: list[Path]) -> str:
-    """Give the key of `COMPARISONS` that suits all runs; those that do both go with either kind."""
-    tasks = {_task_of(place) for place in places}
+def _kind(of_runs: list[str | None]) -> str:
+    """Give the key of `COMPARISONS` that suits the tasks of all runs; those that do both go with either kind."""
+    tasks = set(of_runs)
     if "reconstruct_stamps" in tasks and tasks <= {"reconstruct_stamps", "reconstruct_classify"}:
         return "reconstruct_stamps"
     kinds = {task if task in REPORTS else "classify" for task in tasks}
@@ -137,8 +139,18 @@ def _kind(places: list[Path]) -> str:
         raise UsageError(f"different tasks have no score in common. Received: runs of {', '.join(sorted(kinds))}")
     kind = kinds.pop()
     if kind not in COMPARISONS:
-        raise UsageError(f"one run of the task {kind} at a time. Received: {len(places)}")
+        raise UsageError(f"one run of the task {kind} at a time. Received: {len(of_runs)}")
     return kind
+
+
+def _check_together(paths: list[Path], redraw: bool) -> None:
+    """Refuse runs that no comparison takes before any of them is predicted."""
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UsageError(
+            f"a run may be given once, or its group's spread is too small. Received: {', '.join(map(str, paths))}"
+        )
+    if len(paths) > 1 and not redraw:
+        _kind([registry.get(read_config(path)["model"]).task for path in paths])
 
 
 def _task_of(place: Path) -> str | None:

@@ -116,11 +116,21 @@ class Probe:
     labels : array (object,), int
     classes : int
     config : zoo.training.projection.ProjectionConfig
+
+    Raises
+    ------
+    DataError
+        If all training objects are of one class.
     """
 
     def __init__(self, codes, columns, labels, classes: int, config) -> None:
         from sklearn.preprocessing import QuantileTransformer
 
+        if len(found := np.unique(labels)) < 2:
+            raise DataError(
+                "a probe on codes needs labelled training objects of at least two classes. "
+                f"Received: {len(labels)} objects of {len(found)}"
+            )
         self._classes, codes = classes, np.asarray(codes, "float64")
         known = np.isfinite(codes)
         self._mean = np.where(known, codes, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfrecords.batch import named_objects
 from tfrecords.errors import DataError, UsageError
 from zoo import registry
 from zoo.training import boards, copied, files, logger, start
@@ -278,11 +279,12 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
         done = options.patience and recorder.state["wait"] >= options.patience
         try:
             if first < options.epochs and not done:
-                model.fit(
-                    team.distribute(dataset), epochs=options.epochs, initial_epoch=first, steps_per_epoch=steps,
-                    validation_data=team.distribute(validation), validation_steps=rounds if team.several else None,
-                    callbacks=extra, verbose=0, shuffle=False,
-                )  # fmt: skip
+                with named_objects():
+                    model.fit(
+                        team.distribute(dataset), epochs=options.epochs, initial_epoch=first, steps_per_epoch=steps,
+                        validation_data=team.distribute(validation), validation_steps=rounds if team.several else None,
+                        callbacks=extra, verbose=0, shuffle=False,
+                    )  # fmt: skip
         finally:
             if bar is not None:
                 bar.bar.stop()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords import command
+from tfrecords.batch import named_objects
 from tfrecords.errors import UsageError
 from zoo.inputs.cuts import Cut
 from zoo.inputs.spec import check_compatible
@@ -81,6 +82,11 @@ def apply(function, columns: int, examples, stage, cuts, batch_size=BATCH, quiet
     values : array (cut, object, column), float32
     observations : array (cut, object), int64
         Rows of the light curve that the function saw.
+
+    Raises
+    ------
+    DataError
+        If records are not of the shape of those that the network was trained on.
     """
     from zoo.inputs import pipeline
 
@@ -89,11 +95,12 @@ def apply(function, columns: int, examples, stage, cuts, batch_size=BATCH, quiet
     if not len(examples):
         return values, observations
     dataset, steps = pipeline.at_cuts(examples, stage, min(batch_size, len(examples)), cuts)
-    for inputs, targets, weight in command.progress(dataset, label, steps, quiet):
-        real = weight.numpy() > 0
-        place = targets["cut"].numpy()[real], targets["position"].numpy()[real]
-        values[place] = function(inputs).numpy()[real]
-        observations[place] = targets["observations"].numpy()[real]
+    with named_objects():
+        for inputs, targets, weight in command.progress(dataset, label, steps, quiet):
+            real = weight.numpy() > 0
+            place = targets["cut"].numpy()[real], targets["position"].numpy()[real]
+            values[place] = function(inputs).numpy()[real]
+            observations[place] = targets["observations"].numpy()[real]
     return values, observations
 
 

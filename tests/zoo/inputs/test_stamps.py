@@ -16,6 +16,7 @@ from zoo import views
 from zoo.inputs import pipeline, stamps
 from zoo.inputs import spec as specs
 from zoo.inputs.config import InputConfig, SelectionConfig
+from zoo.inputs.cuts import Cut
 from zoo.inputs.data import Examples
 from zoo.registry import ModelInfo
 
@@ -98,6 +99,25 @@ def test_close_alerts_are_dropped():
     np.testing.assert_allclose(found["time"], [[0.0, 0.5]], atol=1e-6)
 
 
+def test_served_sequences_are_cut_as_those_of_records_are():
+    config = InputConfig(max_alerts=3, alert_gap=6.0)
+    record = make_record(5)
+    record.stamps.time = np.array([0.0, 0.1, 1.0, 2.0, 3.0, 4.0]) + 59000
+    expected, _ = _tensors("stamp_sequence", config, [record])
+    # The same frames between others that are none: masked, of no time.
+    place = np.array([1, 2, 3, 5, 7, 8])
+    arrays = {"stamps": np.full((1, 9, *SHAPE), 7.0), "alerts": np.full((1, 9, 2), 7.0),
+              "time": np.full((1, 9), np.nan), "mask": np.ones((1, 9), bool)}  # fmt: skip
+    arrays["stamps"][0, place], arrays["alerts"][0, place] = record.stamps.images, record.stamps.metadata[:, :2]
+    arrays["time"][0, place] = record.stamps.time - 59000
+    arrays["mask"][0, 4], arrays["time"][0, 4] = False, 1.5
+    inputs = {name: tf.constant(values, "bool" if name == "mask" else "float32") for name, values in arrays.items()}
+    found = stamps.from_arrays("stamp_sequence", inputs, config)
+    assert expected["mask"].tolist() == [[True] * 3]
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
 def test_an_object_without_stamps_has_none():
     bare = dataclasses.replace(RECORDS[1], stamps=None)
     found, share = _tensors("stamp", InputConfig(), [bare, RECORDS[2]])
@@ -156,6 +176,24 @@ def test_batches_are_trimmed_and_count_their_alerts(stamp_records):
         np.testing.assert_array_equal(targets["observations"], inputs["mask"].numpy().sum(axis=1))
     dataset, epoch = pipeline.training(examples, stage, 6, sampling="natural", seed=3, chunk_batches=4)
     assert epoch == 42 and next(iter(dataset))[0]["stamps"].shape[0] == 6
+
+
+def test_records_of_another_shape_are_named_where_they_are_read(stamp_records):
+    from zoo.training.prediction import apply
+
+    examples, stage = _stage(stamp_records)
+    small = make_record(2)
+    small.stamps = dataclasses.replace(small.stamps, images=small.stamps.images[:, 1:])
+    whole = examples.serialized
+
+    def spoiled(places):
+        found = np.array(whole(places), object)
+        found[-1] = encode(small)
+        return found
+
+    examples.serialized = spoiled
+    with pytest.raises(DataError, match="^stamps of 27x27x3 with 7 columns.*Received others of ZTF02$"):
+        apply(lambda inputs: inputs["time"][:, :1], 1, examples, stage, [Cut()])
 
 
 def test_columns_follow_their_names(stamp_records):

@@ -11,7 +11,7 @@ import yaml
 
 from tests.stamp_records import make_record
 from tests.zoo.reports.conftest import make_predictions, make_run
-from tfrecords.errors import UsageError
+from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory
 from tfrecords.writer import DatasetWriter
 from zoo.training import compare, latent_probe
@@ -93,6 +93,12 @@ def test_a_code_that_is_not_finite_is_the_mean_one(codes):
     np.testing.assert_allclose(
         model(gone, np.zeros((1, 0))), model(found.mean(axis=0)[None], np.zeros((1, 0))), atol=1e-6
     )
+
+
+def test_one_class_is_not_told_from_others(codes):
+    found, _, labels = codes
+    with pytest.raises(DataError, match="at least two classes. Received: 200 objects of 1"):
+        latent_probe.Probe(found, np.zeros((200, 0)), 0 * labels, 3, ProjectionConfig())
 
 
 def test_without_columns_it_is_the_probe_of_zoo_embed(codes):

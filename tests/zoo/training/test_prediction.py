@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from types import SimpleNamespace
 
@@ -76,3 +77,15 @@ def test_files_of_another_survey_are_named_as_such():
     run = SimpleNamespace(bundle=SimpleNamespace(spec=spec))
     with pytest.raises(DataError, match="the survey is not the one .* Valid: elasticc. Received: plasticc"):
         next(pieces(run, FILES, None, quiet=True))
+
+
+def test_a_table_without_classes_is_written_and_counted(tmp_path, monkeypatch, capsys):
+    import pandas as pd
+
+    table = pd.DataFrame({"object_id": ["a", "b"], "rmse": [0.5, None], "observations": [3, 0], "reason": ["", "no"]})
+    monkeypatch.setattr("zoo.training.prediction.predict", lambda *args, **options: table)
+    # The package has a function of that name.
+    assert importlib.import_module("zoo.predict").main(["RUN", "--data", "x", "--out", str(tmp_path / "a.csv")]) == 0
+    said = capsys.readouterr().err
+    assert "2 rows, 1 without a prediction" in said and "b: no" in said
+    assert pd.read_csv(tmp_path / "a.csv")["object_id"].tolist() == ["a", "b"]

@@ -7,11 +7,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from tests.cases.stamp_bench import INFO
+from tfrecords.errors import UsageError
 from zoo import registry
 from zoo.training.evaluation import evaluate
 from zoo.training.loop import fit
+from zoo.training.run import CONFIG
 from zoo.training.stamp_reconstruction import choose
 
 SMALL = {"crop": 9, "filters": 4, "batch_size": 8, "epochs": 1, "figure_epochs": 1, "stages": None, "quiet": True,
@@ -54,6 +57,18 @@ def test_prototypes_lie_on_the_axis_of_the_largest_variance():
     for name, codes in (("mean", means), ("above", means + step), ("below", means - step)):
         np.testing.assert_allclose(found[name], network.decode(codes.astype("float32"))[0], atol=1e-6)
     assert registry.create("vade", INFO, crop=9, filters=4, objective="vae").prototypes() is None
+
+
+def test_runs_that_do_not_compare_are_refused_before_they_are_predicted(tmp_path):
+    # What would be needed to predict is not there.
+    for model in ("stamp_ae", "stamp_classifier"):
+        (tmp_path / model).mkdir()
+        parts = dict.fromkeys(("run", "inputs", "selection", "hparams"), {})
+        (tmp_path / model / CONFIG).write_text(yaml.safe_dump(parts | {"model": model}))
+    with pytest.raises(UsageError, match="different tasks"):
+        evaluate([tmp_path / "stamp_ae", tmp_path / "stamp_classifier"])
+    with pytest.raises(UsageError, match="given once"):
+        evaluate([tmp_path / "stamp_ae"] * 2)
 
 
 @pytest.mark.slow
