@@ -23,10 +23,12 @@ def _compare(records, examples) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-# Of the networks on stamps one for all: the others differ in what does not meet the replicas.
+# Of the networks on stamps one for all, of those on photometry the one that compares objects of all replicas: the
+# others differ in what does not meet the replicas.
 KINDS = [
     item for item in variants.one_a_kind()
-    if item.entry.view not in ("stamp", "stamp_sequence") or item.entry.task == "classify"
+    if item.entry.view not in ("stamp", "stamp_sequence", "photometry")
+    or (item.entry.view, item.entry.task) in (("stamp", "classify"), ("photometry", "contrast"))
 ]  # fmt: skip
 
 

@@ -76,6 +76,6 @@ def test_the_default_names_the_models_that_have_one():
             super().__init__()
             self.info = ModelInfo()
 
-    with pytest.raises(UsageError, match="ae_classifier, alexnet, atat.*Received: silent"):
+    with pytest.raises(UsageError, match="ae_classifier, alexnet, astrom3.*Received: silent"):
         Silent().represent({})
     assert set(representing()) == {example.model for example in WITH}

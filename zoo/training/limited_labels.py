@@ -53,13 +53,13 @@ class LimitedContender(Contender):
     @property
     def key(self) -> tuple[str, ...]:
         """What tells rows apart."""
-        model, preset, fold = super().key
+        model, preset, _, fold = super().key
         return model, preset, self.start, self.subset, fold, str(self.seed)
 
     @property
-    def place(self) -> str:
+    def run_place(self) -> str:
         """Directory of the run inside the experiment's."""
-        return f"{super().place}-{self.subset}-{self.start}-seed{self.seed}"
+        return f"{super().run_place}-{self.subset}-{self.start}-seed{self.seed}"
 
     @property
     def flags(self) -> list[str]:
@@ -129,7 +129,7 @@ def experiment(
     _check_names("--subsets", subsets, (WHOLE, *SUBSETS))
     if len(set(seeds)) != len(seeds) or not seeds or min(seeds) < 0:
         raise UsageError(f"--seeds: different numbers from 0 on. Received: {','.join(map(str, seeds))}")
-    named = [compare._named(text, arguments) for text in models]
+    named = [_classifier(text, arguments) for text in models]
     _check_names("--models", [f"{each.model}:{each.preset}" for each in named])
     directory = RecordDirectory(_data(named[0], arguments) or sample_directory())
     numbers = chosen_folds(directory.info.folds, folds) if folds else [0 if directory.info.folds else None]
@@ -140,8 +140,8 @@ def experiment(
             for subset in subsets:
                 for each in named:
                     rows += [
-                        LimitedContender(each.model, each.preset, fold, each.arguments, each.preset_file, subset, seed,
-                                         start)
+                        LimitedContender(each.model, each.preset, fold, each.arguments, each.preset_file,
+                                         subset=subset, seed=seed, sources=start)
                         for start in ((), sources)[: 2 if sources and not each.is_baseline else 1]
                     ]  # fmt: skip
     compare._check_settings(out, directory.info.fingerprint, [*shared, "--pretrained", ",".join(pretrained)])
@@ -153,6 +153,14 @@ def experiment(
         _enter(out, row, *compare._compete(row, out, quiet))
     table = _read(out)
     return out / "index.md", all(table[row.key]["status"] == "finished" for row in rows)
+
+
+def _classifier(text: str, arguments) -> Contender:
+    """Give the contender of a name that classifies by itself and is to be trained."""
+    for found in compare._named(text, arguments):
+        if found.head == "network" and not found.trained:
+            return found
+    raise UsageError(f"--subsets trains classifiers: NAME or NAME:PRESET of one. Received: {text}")
 
 
 def _check_names(flag: str, names: Sequence[str], valid: Sequence[str] = ()) -> None:

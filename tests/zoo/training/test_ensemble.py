@@ -39,6 +39,7 @@ def test_it_answers_with_the_mean_log_probability(ensemble, records):
     np.testing.assert_allclose(_numbers(load_run(ensemble.path).predict(records)), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_it_represents_as_its_members_side_by_side(ensemble, records):
     def vectors(run):
         return run.embed(records).filter(regex=r"^e_\d+$").to_numpy()

@@ -53,6 +53,7 @@ def test_records_without_the_group_do_as_well(computed, tmp_path):
     assert abs(ours.filter(like="e_") - theirs.filter(like="e_")).to_numpy().max() < 1e-5
 
 
+@pytest.mark.slow
 def test_grids_are_made_from_files_as_for_records(records, tmp_path):
     pytest.importorskip("george", reason="the extra gp is not installed")
     place = tmp_path / "records"

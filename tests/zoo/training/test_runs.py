@@ -159,6 +159,7 @@ def test_a_damaged_checkpoint_is_named(run, tmp_path):
         fit("atat", resume=copy, quiet=True)
 
 
+@pytest.mark.slow
 def test_patience_and_chosen_classes(options):
     # A learning rate this small changes no prediction: the first epoch stays the best.
     changes = {"epochs": 9, "patience": 2, "learning_rate": 1e-12, "classes": ["KN", "AGN", "TDE"], "seed": 8}

@@ -235,6 +235,7 @@ def test_what_cannot_be_found(trimodal, item, records, tmp_path):
         SimilarityConfig(top=0)
 
 
+@pytest.mark.slow
 def test_the_command_of_a_network_with_one_representation(run, records, tmp_path, capsys):
     first = RecordDirectory(records).ids([0])[0]
     options = ["--query", first, "--k", "3", "--zero-shot", "--outliers", "--top", "2", "--plot", "none"]

@@ -95,6 +95,7 @@ def test_a_streak_may_span_epochs(tmp_path):
         guard.on_train_batch_end(0, {"bad_steps": 1})
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_fails_by_name(options, monkeypatch):
     loss = Classify.loss
     monkeypatch.setattr(Classify, "loss", lambda *arguments: loss(*arguments) * np.nan)

@@ -136,6 +136,7 @@ def test_frozen_parts_do_not_move(run, fresh):
         warm_start.freeze(network, list(network.parts_of_model()))
 
 
+@pytest.mark.slow
 def test_fine_tuning_from_a_run(run, options):
     tuned = fit("atat", name="tuned", quiet=True, **(
         options | {"epochs": 1, "init_from": [str(run.path)], "freeze": ["encoder"], "seed": 11}))  # fmt: skip
