@@ -7,6 +7,7 @@ import math
 import keras
 from keras import ops
 
+from zoo.layers.dropout import Dropout
 from zoo.layers.initializers import FanInUniform, kernel_initializer
 from zoo.layers.layer_norm import linear
 
@@ -122,7 +123,7 @@ class SelfAttention(keras.layers.Layer):
         self.head_dim = head_dim
         self.rate = dropout
         self.initializer = initializer
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, input_shape):
         width = self.num_heads * self.head_dim

@@ -7,6 +7,7 @@ from keras import ops
 
 from zoo.layers.activations import hard_sigmoid
 from zoo.layers.batch_norm import MaskedBatchNorm
+from zoo.layers.dropout import Dropout
 from zoo.layers.layer_norm import linear
 
 GATES = {"sigmoid": "sigmoid", "hard_sigmoid": hard_sigmoid}
@@ -49,7 +50,7 @@ class RecurrentStack(keras.layers.Layer):
         make = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM, "rnn": keras.layers.SimpleRNN}[cell]
         self.layers = [make(units, name=f"{cell}_{place}", **options) for place in range(layers)]
         self.norms = [MaskedBatchNorm(dtype=policy, name=f"norm_{place}") for place in range(layers * batch_norm)]
-        self.dropouts = [keras.layers.Dropout(dropout, dtype=policy, name=f"dropout_{n}") for n in range(layers)]
+        self.dropouts = [Dropout(dropout, dtype=policy, name=f"dropout_{n}") for n in range(layers)]
 
     def build(self, values_shape, mask_shape=None, skip_shape=None):
         shape = tuple(values_shape)

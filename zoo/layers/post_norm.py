@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from zoo.layers.attention import MASKED_SCORE, mix
+from zoo.layers.dropout import Dropout
 from zoo.layers.layer_norm import LayerNorm, linear
 
 EPSILON = 1e-6
@@ -136,7 +137,7 @@ class _Block(keras.layers.Layer):
         for name in self.norms:
             setattr(self, name, LayerNorm(epsilon=EPSILON, dtype=policy, name=name))
         self.ffn_in = keras.layers.Dense(dff, dtype=policy, name="ffn_in")
-        self.dropout = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
+        self.dropout = Dropout(dropout, dtype=policy, name="dropout")
 
     def build(self, input_shape):
         for name in (*self.attentions, *self.norms):
@@ -240,7 +241,7 @@ class _Stack(keras.layers.Layer):
         self.blocks = [
             self.block(num_heads, dff, dropout, dtype=policy, name=f"block_{place}") for place in range(layers)
         ]
-        self.dropout = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
+        self.dropout = Dropout(dropout, dtype=policy, name="dropout")
 
     def build(self, input_shape):
         if self.settings["embed"]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from zoo.layers.dropout import Dropout
+
 POOLED = (1, 4)
 """Convolutions that a pool follows."""
 
@@ -43,7 +45,7 @@ class StampTrunk(keras.layers.Layer):
         self.pool = keras.layers.MaxPooling2D(2, dtype=policy, name="pool")
         if units:
             self.dense = keras.layers.Dense(units, dtype=policy, name="dense")
-            self.dropout = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
+            self.dropout = Dropout(dropout, dtype=policy, name="dropout")
 
     @property
     def first_kernel(self):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 
 from zoo.layers.activations import gelu
+from zoo.layers.dropout import Dropout
 from zoo.layers.initializers import dense
 
 
@@ -64,8 +65,8 @@ class TableEncoder(keras.layers.Layer):
             "initializer": initializer,
         }
         policy = self.dtype_policy
-        self.input_dropout = keras.layers.Dropout(input_dropout, dtype=policy, name="input_dropout")
-        self.dropout = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
+        self.input_dropout = Dropout(input_dropout, dtype=policy, name="input_dropout")
+        self.dropout = Dropout(dropout, dtype=policy, name="dropout")
 
     def build(self, input_shape):
         settings, policy, shape = self.settings, self.dtype_policy, input_shape
@@ -118,7 +119,7 @@ class NormHead(keras.layers.Layer):
             "initializer": initializer,
         }
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=self.dtype_policy, name="norm")
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, input_shape):
         width, settings, policy = input_shape[-1], self.settings, self.dtype_policy

@@ -7,6 +7,7 @@ from keras import ops
 
 from zoo.layers.activations import gelu
 from zoo.layers.attention import SelfAttention, key_bias
+from zoo.layers.dropout import Dropout
 from zoo.layers.initializers import dense
 from zoo.layers.layer_norm import LayerNorm, linear
 
@@ -42,7 +43,7 @@ class EncoderBlock(keras.layers.Layer):
         self.ffn_norm = LayerNorm(epsilon=1e-5, dtype=policy, name="ffn_norm")
         self.ffn_in = dense(ffn_factor * width, width, initializer, "ffn_in", policy)
         self.ffn_out = dense(width, ffn_factor * width, initializer, "ffn_out", policy)
-        self.dropout = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
+        self.dropout = Dropout(dropout, dtype=policy, name="dropout")
 
     def build(self, input_shape):
         self.attention_norm.build(input_shape)

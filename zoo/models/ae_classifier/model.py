@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from zoo.layers.dropout import Dropout
 from zoo.layers.object_scale import extent, observed_flux, offset_and_range, scaled
 from zoo.models.network import Network
 from zoo.models.transformer_autoencoder.model import (
@@ -35,7 +36,7 @@ class StepClassifier(keras.layers.Layer):
         policy = self.dtype_policy
         self.ffn_in = keras.layers.Dense(width, activation="relu", dtype=policy, name="ffn_in")
         self.ffn_out = keras.layers.Dense(width, activation="relu", dtype=policy, name="ffn_out")
-        self.dropout = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
+        self.dropout = Dropout(dropout, dtype=policy, name="dropout")
         self.output_layer = keras.layers.Dense(classes, dtype=policy, name="output_layer")
 
     def build(self, input_shape):

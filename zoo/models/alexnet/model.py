@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from zoo.layers.dropout import Dropout
 from zoo.layers.stamp_conv import ImageBatchNorm
 from zoo.models.stamp_network import StampNetwork
 from zoo.registry import ModelInfo
@@ -115,7 +116,7 @@ class Alexnet(StampNetwork):
         options = {"kernel_regularizer": decay(config.l2), "dtype": policy}
         self.hidden = [keras.layers.Dense(config.dense, activation="relu", name=f"hidden_{place}", **options)
                        for place in range(2)]  # fmt: skip
-        self.dropout = keras.layers.Dropout(config.dropout, dtype=policy, name="dropout")
+        self.dropout = Dropout(config.dropout, dtype=policy, name="dropout")
         self.head = keras.layers.Dense(len(info.outputs), name="head", **options)
 
     def embed(self, inputs, training=None):

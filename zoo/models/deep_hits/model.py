@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from zoo.layers.dropout import Dropout
 from zoo.layers.stamp_trunk import StampTrunk
 from zoo.layers.stamp_turns import quarter_turns
 from zoo.models.stamp_network import StampNetwork
@@ -31,7 +32,7 @@ class DeepHits(StampNetwork):
         policy = self.dtype_policy
         self.encoder = StampTrunk(3, config.filters, config.slope, dtype=policy, name="encoder")
         self.hidden = [keras.layers.Dense(config.width, dtype=policy, name=f"hidden_{place}") for place in range(2)]
-        self.dropout = keras.layers.Dropout(config.dropout, dtype=policy, name="dropout")
+        self.dropout = Dropout(config.dropout, dtype=policy, name="dropout")
         self.head = keras.layers.Dense(len(info.outputs), dtype=policy, name="head")
 
     def joined(self, images):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from zoo.layers.dropout import Dropout
 from zoo.layers.initializers import FanInUniform
 
 
@@ -42,7 +43,7 @@ class GalSpecNetEncoder(keras.layers.Layer):
             )
             before = filters
         self.pool = keras.layers.MaxPooling1D(config.pool, dtype=policy, name="pool")
-        self.dropout = keras.layers.Dropout(config.dropout, dtype=policy, name="dropout")
+        self.dropout = Dropout(config.dropout, dtype=policy, name="dropout")
 
     @property
     def width(self) -> int:

@@ -10,6 +10,7 @@ from keras import ops
 
 from zoo.layers.activations import gelu
 from zoo.layers.catalogue import CatalogueColumns
+from zoo.layers.dropout import Dropout
 from zoo.layers.initializers import FanInUniform
 from zoo.layers.layer_norm import LayerNorm, linear
 from zoo.layers.prob_sparse_attention import ProbSparseAttention, flat_places
@@ -97,7 +98,7 @@ class InformerBlock(keras.layers.Layer):
         self.attention = ProbSparseAttention(**attention, dtype=policy, name="attention")
         self.norm_1 = LayerNorm(epsilon=EPSILON, dtype=policy, name="norm_1")
         self.norm_2 = LayerNorm(epsilon=EPSILON, dtype=policy, name="norm_2")
-        self.dropout = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
+        self.dropout = Dropout(dropout, dtype=policy, name="dropout")
         self.activation = gelu if activation == "gelu" else ops.relu
 
     def build(self, input_shape):
@@ -156,7 +157,7 @@ class InformerEncoder(keras.layers.Layer):
             )
         # Phases in bfloat16 would keep eight bits.
         self.embedding = CircularEmbedding(config.d_model, dtype="float32", name="embedding")
-        self.embedding_dropout = keras.layers.Dropout(config.embedding_dropout, dtype=policy, name="embedding_dropout")
+        self.embedding_dropout = Dropout(config.embedding_dropout, dtype=policy, name="embedding_dropout")
         attention = {key: getattr(config, key)
                      for key in ("num_heads", "length", "factor", "head_merge", "key_sampling")}  # fmt: skip
         self.blocks = [
@@ -166,7 +167,7 @@ class InformerEncoder(keras.layers.Layer):
             for place in range(config.layers)
         ]
         self.norm = LayerNorm(epsilon=EPSILON, dtype=policy, name="norm")
-        self.dropout = keras.layers.Dropout(config.dropout, dtype=policy, name="dropout")
+        self.dropout = Dropout(config.dropout, dtype=policy, name="dropout")
         self.width = config.length * config.d_model if config.pooling == "rows" else config.d_model
         self.positions = positions(config.length, config.d_model)
         self.least = max(1, self.blocks[0].attention.most)

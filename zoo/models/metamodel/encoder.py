@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from zoo.layers.catalogue import CatalogueColumns
+from zoo.layers.dropout import Dropout
 from zoo.layers.initializers import dense
 
 
@@ -34,7 +35,7 @@ class MetaEncoder(keras.layers.Layer):
         self.hidden, self.dropouts = [], []
         for place in range(2):
             self.hidden.append(dense(config.hidden_dim, before, "fan_in", f"hidden_{place}", policy))
-            self.dropouts.append(keras.layers.Dropout(config.dropout, dtype=policy, name=f"dropout_{place}"))
+            self.dropouts.append(Dropout(config.dropout, dtype=policy, name=f"dropout_{place}"))
             before = config.hidden_dim
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from zoo.layers.dropout import Dropout
 from zoo.layers.object_scale import observed_flux, offset_and_range, scaled
 from zoo.models.network import Network
 from zoo.models.simple_rnn.config import SimpleRnnConfig
@@ -32,7 +33,7 @@ class SimpleRnn(Network):
         self.config, self.info = config, info
         policy = self.dtype_policy
         self.lstm = keras.layers.LSTM(config.units, return_sequences=True, dtype=policy, name="lstm")
-        self.dropout = keras.layers.Dropout(config.dropout, dtype=policy, name="dropout")
+        self.dropout = Dropout(config.dropout, dtype=policy, name="dropout")
         self.dense = keras.layers.Dense(config.dense, activation="relu", dtype=policy, name="dense")
         self.output_layer = keras.layers.Dense(len(info.outputs), dtype=policy, name="output_layer")
 

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from tfrecords.errors import UsageError
+from zoo.layers.dropout import Dropout
 from zoo.models.stamp_network import StampAutoencoder
 from zoo.registry import ModelInfo
 
@@ -131,7 +132,7 @@ class StampAeClassifier(StampAutoencoder):
         policy = self.dtype_policy
         self.encoder = PooledEncoder(config.filters, dtype=policy, name="encoder")
         self.decoder = PooledDecoder(config.filters, len(config.channels), dtype=policy, name="decoder")
-        self.dropout = keras.layers.Dropout(config.dropout, dtype=policy, name="dropout")
+        self.dropout = Dropout(config.dropout, dtype=policy, name="dropout")
         self.hidden = [keras.layers.Dense(config.width, activation="relu", dtype=policy, name=f"hidden_{place}")
                        for place in range(3)]  # fmt: skip
         self.head = keras.layers.Dense(len(info.outputs), dtype=policy, name="head")

@@ -8,6 +8,7 @@ from keras import ops
 from tfrecords.errors import UsageError
 from zoo.layers.alert_columns import AlertColumns
 from zoo.layers.batch_norm import MaskedBatchNorm
+from zoo.layers.dropout import Dropout
 from zoo.layers.stamp_trunk import StampTrunk
 from zoo.layers.stamp_turns import CyclicPool, quarter_turns
 from zoo.models.stamp_classifier.config import StampClassifierConfig
@@ -48,7 +49,7 @@ class RotationInvariant(StampNetwork):
             self.norm = MaskedBatchNorm(dtype="float32", name="norm")
         names = ("merge", "latent") if config.features else ("merge",)
         self.hidden = [keras.layers.Dense(config.units, "relu", dtype="float32", name=name) for name in names]
-        self.dropout = keras.layers.Dropout(config.dropout, dtype="float32", name="dropout")
+        self.dropout = Dropout(config.dropout, dtype="float32", name="dropout")
         self.output_layer = keras.layers.Dense(len(info.outputs), dtype="float32", name="logits")
 
     def turn(self, images, training=None):

@@ -8,6 +8,7 @@ from keras import ops
 from tfrecords.errors import UsageError
 from zoo.layers.batch_renorm import BatchRenorm
 from zoo.layers.causal import last_valid
+from zoo.layers.dropout import Dropout
 from zoo.layers.stamp_conv import halved
 from zoo.models.stamp_network import StampNetwork
 from zoo.models.stamp_sequence_ae.model import apart, merged
@@ -121,7 +122,7 @@ class StampRcnn(StampNetwork):
             config.filters, config.r_max, config.d_max, config.ramp, dtype=policy, name="encoder"
         )
         self.dense = keras.layers.Dense(config.dense, activation="relu", dtype=policy, name="dense")
-        self.dropout = keras.layers.Dropout(config.dropout, dtype=policy, name="dropout")
+        self.dropout = Dropout(config.dropout, dtype=policy, name="dropout")
         # It sees days, which bfloat16 would round.
         self.recurrent = keras.layers.LSTM(config.units, return_sequences=True, dtype="float32", name="recurrent")
         self.head = keras.layers.Dense(len(info.outputs), dtype=policy, name="head")

@@ -7,6 +7,7 @@ from keras import ops
 
 from tfrecords.errors import UsageError
 from zoo.layers.causal import RecurrentStack, last_valid
+from zoo.layers.dropout import Dropout
 from zoo.layers.stamp_conv import StampDecoder, StampEncoder
 from zoo.models.stamp_ae.pooled import SIDE, PooledEncoder
 from zoo.models.stamp_network import StampAutoencoder, StampNetwork
@@ -71,7 +72,7 @@ class LatentRnn(OnCodes):
         self.encoder = StampEncoder(config.latent, filters=config.filters, dtype=policy, name="encoder")
         self.recurrent = RecurrentStack(config.cell, config.units, config.layers, dtype=policy, name="recurrent")
         self.projection = keras.layers.Dense(config.latent, activation="relu", dtype=policy, name="projection")
-        self.dropout = keras.layers.Dropout(config.dropout, dtype=policy, name="dropout")
+        self.dropout = Dropout(config.dropout, dtype=policy, name="dropout")
         self.head = keras.layers.Dense(len(info.outputs), dtype=policy, name="head")
 
     def project(self, codes, mask, training=None):
@@ -171,7 +172,7 @@ class StampGru(OnCodes):
         widths = [config.width // share or 1 for share in (1, 2, 4)]
         self.hidden = [keras.layers.Dense(width, activation="relu", dtype=policy, name=f"hidden_{place}")
                        for place, width in enumerate(widths)]  # fmt: skip
-        self.dropout = keras.layers.Dropout(config.dropout, dtype=policy, name="dropout")
+        self.dropout = Dropout(config.dropout, dtype=policy, name="dropout")
         self.head = keras.layers.Dense(len(info.outputs), dtype=policy, name="head")
 
     def code(self, images, mask, training=None):

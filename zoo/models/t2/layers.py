@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from zoo.layers.attention import SelfAttention
+from zoo.layers.dropout import Dropout
 
 
 def positions(length: int, width: int) -> np.ndarray:
@@ -63,8 +64,8 @@ class T2Block(keras.layers.Layer):
         self.ffn_out = keras.layers.Dense(num_heads * head_dim, dtype=policy, name="ffn_out")
         self.norm_1 = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="norm_1")
         self.norm_2 = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="norm_2")
-        self.dropout_1 = keras.layers.Dropout(dropout, dtype=policy, name="dropout_1")
-        self.dropout_2 = keras.layers.Dropout(dropout, dtype=policy, name="dropout_2")
+        self.dropout_1 = Dropout(dropout, dtype=policy, name="dropout_1")
+        self.dropout_2 = Dropout(dropout, dtype=policy, name="dropout_2")
 
     def build(self, input_shape):
         for layer in (self.attention, self.ffn_in, self.norm_1, self.norm_2):

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from tfrecords.errors import UsageError
+from zoo.layers.dropout import Dropout
 from zoo.layers.preprocess import RobustScaler
 from zoo.models.network import Network
 from zoo.models.t2.config import T2Config
@@ -61,7 +62,7 @@ class T2(Network):
             )
             for index in range(config.layers)
         ]
-        self.dropout = keras.layers.Dropout(config.dropout, dtype=policy, name="dropout")
+        self.dropout = Dropout(config.dropout, dtype=policy, name="dropout")
         self.lc_head = keras.layers.Dense(len(info.outputs), dtype=policy, name="lc_head")
 
     def grid(self, inputs):

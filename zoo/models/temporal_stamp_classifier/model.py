@@ -8,6 +8,7 @@ from keras import ops
 from tfrecords.errors import UsageError
 from zoo.layers.alert_columns import AlertColumns
 from zoo.layers.batch_norm import MaskedBatchNorm
+from zoo.layers.dropout import Dropout
 from zoo.layers.recurrent import RecurrentEncoder
 from zoo.layers.sequence_cores import ConvolutionCore, DelayCore, GammaCore, front, last
 from zoo.layers.stamp_trunk import StampTrunk
@@ -61,7 +62,7 @@ class TemporalStampClassifier(StampNetwork):
         self.core = self._core()
         self.merge = keras.layers.Dense(config.units, "relu", dtype="float32", name="merge")
         self.latent = keras.layers.Dense(config.units, "relu", dtype="float32", name="latent")
-        self.dropout = keras.layers.Dropout(config.dropout, dtype="float32", name="dropout")
+        self.dropout = Dropout(config.dropout, dtype="float32", name="dropout")
         self.output_layer = keras.layers.Dense(len(info.outputs), dtype="float32", name="logits")
 
     def _dynamic(self, names) -> list[str]:
