@@ -123,7 +123,8 @@ class RunConfig:
     lookahead_step : float
         Share of the way that the slow weights move.
     clip_norm : float, optional
-        Largest norm c of the whole gradient g, which is multiplied by min(1, c / (|g| + 1e-6)).
+        Largest norm c of the whole gradient g, which is multiplied by min(1, c / (|g| + 1e-6)). The means over an
+        epoch's steps, ``gradient_norm`` before and ``gradient_norm_clipped`` after, are in metrics.csv and TensorBoard.
     weight_average : float
         Decay a step of a running mean of the weights, for instance 0.995; validation, checkpoints of the best
         epoch and the finished model use the mean. 0 for none.
