@@ -204,9 +204,10 @@ class SelectionConfig:
     label_fraction : float
         Share of the training objects to use, drawn class by class.
     subset : {"sub50", "sub25", "sub10"}, optional
-        Limited labels: of the largest classes only so many training objects, by the run's seed, that about a half, a
-        quarter or a tenth of all are left; small classes stay whole as long as they are below that number. sub10 is
-        part of sub25, and that of sub50. ``max_per_class`` and ``label_fraction`` thin what is left.
+        Limited labels: of the largest classes only so many objects, by the run's seed, that about a half, a quarter
+        or a tenth of all are left; small classes stay whole as long as they are below that number. sub10 is part of
+        sub25, and that of sub50. Training and validation are thinned, each by itself; the test split stays whole, so
+        that scores compare. ``max_per_class`` and ``label_fraction`` thin the training objects that are left.
     """
 
     label_map: str | None = None
