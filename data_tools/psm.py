@@ -26,9 +26,9 @@ from data_tools.readers.psm_tables import (
     SUFFIX,
     Star,
     find_tables,
+    limited_subset,
     read_stars,
     static_column,
-    limited_subset,
 )
 from data_tools.sources import Outcome, Piece, PiecewiseSource
 from tfrecords import command

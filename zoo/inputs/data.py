@@ -207,9 +207,10 @@ def splits(directory: RecordDirectory, spec: DataSpec, selection: SelectionConfi
     """Give the objects of train, validation and test under a selection.
 
     ``min_per_class`` counts training objects and drops classes from every split; ``subset`` thins training and
-    validation, each by itself, ``max_per_class`` and ``label_fraction`` the training split only. Under ``inputs.require_detection`` objects without a detection
-    leave all splits first. ``targets`` is the derived group of computed targets, see `Examples`. Where no labels are
-    needed, all objects are taken, unless ``classes`` or a label map names those to take.
+    validation, each by itself, ``max_per_class`` and ``label_fraction`` the training split only. Under
+    ``inputs.require_detection`` objects without a detection leave all splits first. ``targets`` is the derived group of
+    computed targets, see `Examples`. Where no labels are needed, all objects are taken, unless ``classes`` or a label
+    map names those to take.
 
     Returns
     -------
