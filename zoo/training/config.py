@@ -197,7 +197,8 @@ class RunConfig:
         Consecutive steps with a loss or gradient that is not finite after which the run fails. Such a step
         never changes the weights by what it computed.
     init_from : list of str, optional
-        ``RUN`` or ``PART=RUN``: weights to start from.
+        ``RUN`` or ``PART=RUN``: weights to start from. A warning names options of the inputs (folding, the grid of
+        spectra, the origin of time ...) in which the runs differ, of the parts that were loaded.
     reset : list of str, optional
         Parts that keep their fresh initial values under ``init_from``.
     freeze : list of str, optional
