@@ -128,8 +128,8 @@ def contrast_text(objects: str) -> str:
     """Say what the scores of the contrast are, among ``objects``."""
     return (
         f"Contrast of each object with {objects}: accuracy, the share of those whose most probable one, by the mean "
-        "over the pairs of modalities, is itself; loss, the sum of the cross-entropies of the pairs in both directions. "
-        "Guessing has the loss 2 ln N a pair of N objects."
+        "over the pairs of modalities, is itself; loss, the sum of the cross-entropies of the pairs, in both "
+        "directions. Guessing has the loss 2 ln N a pair of N objects."
     )
 
 

@@ -68,9 +68,7 @@ def test_the_page_shows_them_and_what_is_missing_is_named(tmp_path):
     out.mkdir()
     config = {"model": "astrom3_clip", "preset": "clip", "survey": "asassn", "run": "one", "split": "test"}
     (out / "report_config.json").write_text(json.dumps(config))
-    with pytest.raises(
-        DataError, match=r"retrieval\.parquet and contrast\.json must be readable.*zoo\.evaluate.*Rec"
-    ):
+    with pytest.raises(DataError, match=r"retrieval\.parquet and contrast\.json must be readable.*zoo\.evaluate.*Rec"):
         write_report(tmp_path)
     found, present = _objects(60)
     retrieval_table(range(60), [""] * 60, found, {name: item & False for name, item in present.items()}).to_parquet(
