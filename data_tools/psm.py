@@ -26,9 +26,9 @@ from data_tools.readers.psm_tables import (
     SUFFIX,
     Star,
     find_tables,
+    limited_subset,
     read_stars,
     static_column,
-    training_subset,
 )
 from data_tools.sources import Outcome, Piece, PiecewiseSource
 from tfrecords import command
@@ -78,7 +78,7 @@ class PsmSource(PiecewiseSource):
     suffix : str
         Of the tables; ``_norm`` holds scaled values.
     subset : str, optional
-        sub50, sub25 or sub10: fewer training stars, see `tfrecords.subsets`.
+        sub50, sub25 or sub10: fewer stars to train and validate on, see `tfrecords.subsets`.
     subset_seed : int
 
     Raises
@@ -113,7 +113,7 @@ class PsmSource(PiecewiseSource):
         self.static_columns = tuple(static_column(name, suffix) for name in names)
         places = {} if self._archive is None else zip_places(self._archive)
         spectra = _find_spectra(root, lamost_spec_dir)
-        chosen = np.ones(len(stars), bool) if subset is None else training_subset(stars, subset, subset_seed)
+        chosen = np.ones(len(stars), bool) if subset is None else limited_subset(stars, subset, subset_seed)
         self._not_chosen = "" if subset is None else f"not in {subset}"
         self._entries = [
             _Entry(star, places.get(f"{v_prefix}/{star.name}.dat"), spectra.get(star.spectrum, ""), bool(each))
@@ -275,7 +275,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--lamost-spec-dir", default=LAMOST_SPEC_DIR, metavar="DIR", help="spectra, '' for none (%(default)s)"
     )
     parser.add_argument("--suffix", default=SUFFIX, help="of the tables; '' for raw values (%(default)s)")
-    parser.add_argument("--subset", choices=tuple(SUBSETS), help="fewer training stars, nested, by --seed")
+    parser.add_argument("--subset", choices=tuple(SUBSETS), help="fewer stars to train and validate on, by --seed")
     parser.add_argument(
         "--static-columns",
         metavar="A,B",

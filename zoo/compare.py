@@ -21,8 +21,8 @@ on their codes: latent, and latent_columns with the columns of the alert beside 
 --alert-columns). A finished run on the same records is not trained again. All other flags go to every fit alike: they
 are options of `python -m zoo.fit --model NAME --help` that all the models have. Rows are written as they are
 finished; the same command again keeps them, goes on with what was interrupted and tries again what failed.
---subsets trains every model on subsets of the labels (of the training split alone), from scratch and, with
---pretrained, from other runs, and draws scores against the number of labels.
+--subsets trains every model on subsets of the labels (of training and validation; the test split stays whole), from
+scratch and, with --pretrained, from other runs, and draws scores against the number of labels.
 exit code 0: all rows are there; 1: one failed, see its reason in table.csv; 2: wrong usage
 """
 

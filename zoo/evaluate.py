@@ -16,6 +16,7 @@ EPILOG = """examples:
   python -m zoo.evaluate runs/atat/NAME --fractions 0.1:1:0.1
   python -m zoo.evaluate runs/atat/NAME --branches           every part of the input alone, and all of them
   python -m zoo.evaluate runs/stamp_ae/A runs/vade/B         stamps: errors and drawings of the same objects
+  python -m zoo.evaluate runs/astrom3_clip/A runs/astrom3_clip/B     contrast and search between modalities
   python -m zoo.evaluate runs/atat/NAME --taxonomy plasticc  at every level of a tree too, with animations over days
 exit code 0: done; 1: failed on the way; 2: wrong usage
 """

@@ -201,13 +201,16 @@ def _star(
     return Star(object_id, name, spectrum, class_id, partition, static)
 
 
-def training_subset(stars: Sequence[Star], subset: str, seed: int) -> np.ndarray:
-    """Choose the training stars of a limited-label subset; validation and test stay whole.
+def limited_subset(stars: Sequence[Star], subset: str, seed: int) -> np.ndarray:
+    """Choose the stars of a limited-label subset, of training and validation each by itself; test stays whole.
 
     Returns
     -------
     numpy.ndarray
         bool, one a star.
     """
-    labels = [star.class_id if star.partition == "train" else -1 for star in stars]
-    return subset_mask(labels, [star.object_id for star in stars], subset, seed)
+    ids, chosen = [star.object_id for star in stars], np.ones(len(stars), bool)
+    for partition in ("train", "validation"):
+        labels = [star.class_id if star.partition == partition else -1 for star in stars]
+        chosen &= subset_mask(labels, ids, subset, seed)
+    return chosen

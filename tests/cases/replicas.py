@@ -80,7 +80,7 @@ def _compare(bench, one, two) -> dict:
     if name:
         broken[name][-1] = np.nan
     mixed = [batches[0], *spoiled, batches[2]]
-    _, bad_1, _ = _train(bench, mixed, one, ADAPTIVE, 0.5)
+    _, bad_1, single_logs = _train(bench, mixed, one, ADAPTIVE, 0.5)
     _, bad_2, bad_logs = _train(bench, mixed, two, ADAPTIVE, 0.5)
     return {
         "replicas": two.num_replicas_in_sync,
@@ -93,6 +93,8 @@ def _compare(bench, one, two) -> dict:
         "counted": bad_logs["counted"] if name else [0, 1, 1],
         "finite_after_bad_step": all(bool(np.isfinite(item).all()) for item in bad_2),
         "bad_weights": _difference(bad_1, bad_2),
+        "norms_1": [single_logs["gradient_norm"], single_logs["gradient_norm_clipped"]],
+        "norms_2": [bad_logs["gradient_norm"], bad_logs["gradient_norm_clipped"]],
     }
 
 

@@ -64,3 +64,5 @@ def test_a_bad_step_of_one_replica_stops_both(results, example):
     assert found["counted"] == [0, 1, 1], "what the guard sees after each step"
     assert found["finite_after_bad_step"]
     assert found["bad_weights"] <= 1e-6
+    assert np.allclose(found["norms_2"], found["norms_1"], rtol=1e-4, atol=0), "of the gradient over both replicas"
+    assert found["norms_1"][0] >= found["norms_1"][1] > 0

@@ -13,7 +13,7 @@ import pytest
 from data_tools import psm
 from data_tools.formats.zip_members import ZipPlace, read_member, zip_places
 from data_tools.psm import PsmSource, light_curve
-from data_tools.readers.psm_tables import Star, training_subset
+from data_tools.readers.psm_tables import Star, limited_subset
 from data_tools.sources import SOURCES, source_class
 from tests.data_tools.survey_files import Psm, lamost_values, psm_light_curve
 from tfrecords import show
@@ -235,19 +235,19 @@ def test_tables_that_make_no_sense(trimodal, tmp_path):
         PsmSource([root], file="preprocessed_data/sub25/spectra_and_v")
 
 
-def test_subsets_are_nested_and_leave_validation_and_test():
-    stars = [
-        Star(f"s{number}", "", "", int(number**0.5) % 4, "train" if number % 5 else "test", ()) for number in range(900)
-    ]
-    masks = [training_subset(stars, name, 3) for name in ("sub10", "sub25", "sub50")]
+def test_subsets_are_nested_and_leave_test():
+    splits = ("test", "validation", "train", "train", "train")
+    stars = [Star(f"s{number}", "", "", int(number**0.5) % 4, splits[number % 5], ()) for number in range(900)]
+    masks = [limited_subset(stars, name, 3) for name in ("sub10", "sub25", "sub50")]
     assert (masks[0] <= masks[1]).all()
     assert (masks[1] <= masks[2]).all()
-    train = np.array([star.partition == "train" for star in stars])
-    assert all(mask[~train].all() for mask in masks)
+    partition = np.array([star.partition for star in stars])
     for mask, factor in zip(masks, (10, 4, 2), strict=True):
-        assert mask[train].sum() == pytest.approx(train.sum() / factor, abs=4)
-    assert (training_subset(stars[::-1], "sub10", 3)[::-1] == masks[0]).all()
-    assert (training_subset(stars, "sub10", 4) != masks[0]).any()
+        assert mask[partition == "test"].all()
+        for name in ("train", "validation"):
+            assert mask[partition == name].sum() == pytest.approx((partition == name).sum() / factor, abs=4)
+    assert (limited_subset(stars[::-1], "sub10", 3)[::-1] == masks[0]).all()
+    assert (limited_subset(stars, "sub10", 4) != masks[0]).any()
 
 
 def test_a_subset_is_in_the_ledger(trimodal, tmp_path):

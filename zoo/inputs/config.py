@@ -185,6 +185,33 @@ class InputConfig:
             raise UsageError(f"truncate_days must be positive. Received: {self.truncate_days}")
 
 
+_TIMES = ("time_origin", "rest_frame_time", "deredden")
+_SCALES = {
+    "packed": _TIMES,
+    "packed_by_band": _TIMES,
+    "grid": (*_TIMES, "grid_start", "grid_step", "grid_steps", "grid_fill", "grid_clip"),
+    "photometry": ("deredden", "fold_period", "fold_zero", "window_rows"),
+}
+
+
+def scales(view: str, part: str) -> tuple[str, ...]:
+    """Give the options by which the same observations become other numbers in a part of a view.
+
+    Networks that are to share weights should agree in them; options that only choose observations are not among them.
+
+    Parameters
+    ----------
+    view : str
+        Name in `zoo.views`.
+    part : str
+        ``light_curve``, ``spectrum``, ``static`` ...
+    """
+    if part == "spectrum":
+        names = dataclasses.fields(InputConfig)
+        return tuple(field.name for field in names if field.name.startswith("spectrum_"))
+    return {"light_curve": _SCALES.get(view, ()), "static": ("missing_rules",)}.get(part, ())
+
+
 @dataclasses.dataclass(frozen=True)
 class SelectionConfig:
     """Which objects of a data set, under which labels.
@@ -204,9 +231,10 @@ class SelectionConfig:
     label_fraction : float
         Share of the training objects to use, drawn class by class.
     subset : {"sub50", "sub25", "sub10"}, optional
-        Limited labels: of the largest classes only so many training objects, by the run's seed, that about a half, a
-        quarter or a tenth of all are left; small classes stay whole as long as they are below that number. sub10 is
-        part of sub25, and that of sub50. ``max_per_class`` and ``label_fraction`` thin what is left.
+        Limited labels: of the largest classes only so many objects, by the run's seed, that about a half, a quarter
+        or a tenth of all are left; small classes stay whole as long as they are below that number. sub10 is part of
+        sub25, and that of sub50. Training and validation are thinned, each by itself; the test split stays whole, so
+        that scores compare. ``max_per_class`` and ``label_fraction`` thin the training objects that are left.
     """
 
     label_map: str | None = None

@@ -206,10 +206,11 @@ def splits(directory: RecordDirectory, spec: DataSpec, selection: SelectionConfi
            labelled: bool = True) -> tuple[DataSpec, dict[str, Examples]]:  # fmt: skip
     """Give the objects of train, validation and test under a selection.
 
-    ``min_per_class`` counts training objects and drops classes from every split; ``subset``, ``max_per_class`` and
-    ``label_fraction`` thin the training split only. Under ``inputs.require_detection`` objects without a detection
-    leave all splits first. ``targets`` is the derived group of computed targets, see `Examples`. Where no labels are
-    needed, all objects are taken, unless ``classes`` or a label map names those to take.
+    ``min_per_class`` counts training objects and drops classes from every split; ``subset`` thins training and
+    validation, each by itself, ``max_per_class`` and ``label_fraction`` the training split only. Under
+    ``inputs.require_detection`` objects without a detection leave all splits first. ``targets`` is the derived group of
+    computed targets, see `Examples`. Where no labels are needed, all objects are taken, unless ``classes`` or a label
+    map names those to take.
 
     Returns
     -------
@@ -253,9 +254,10 @@ def splits(directory: RecordDirectory, spec: DataSpec, selection: SelectionConfi
     for name, indices in places.items():
         known = wanted(spec, selection, native[indices], labelled)
         result[name] = Examples(directory, indices[known], spec, targets)
+    for name in ("train", "validation") if selection.subset is not None else ():
+        examples = result[name]
+        result[name] = examples.keep(subsets.subset_mask(examples.labels, examples.ids(), selection.subset, seed))
     train = result["train"]
-    if selection.subset is not None:
-        train = train.keep(subsets.subset_mask(train.labels, train.ids(), selection.subset, seed))
     chosen = plan.select(train.labels, selection, seed)
     result["train"] = Examples(directory, train.indices[chosen], spec, targets)
     for name in ("train", "validation"):

@@ -17,7 +17,7 @@ SCORES = {"macro_f1": "macro F1", "accuracy": "accuracy", "log_loss": "log-loss"
 LINE = ["model", "preset", "start"]
 NOTES = """Scores are of the whole test split, with whole light curves; *labels* are the training objects, *runs* the
 seeds and folds behind a line. ± is the population standard deviation (ddof 0) over the runs; a single run has none.
-The subsets are drawn from the training split alone."""
+The subsets thin training and validation, each by itself."""
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:

@@ -12,9 +12,11 @@ from zoo.reports.write import markdown_table, number, records, write_csv, write_
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE = "retrieval.parquet"
+TABLE, CONTRAST = "retrieval.parquet", "contrast.json"
 COLUMNS = ("class", "query", "searched", "rank", "candidates", "nearest_class")
 PLACES = (1, 5, 10)
+LOSSES = {"loss": "loss", "loss_photo_spectra": "photo, spectra", "loss_spectra_meta": "spectra, meta",
+          "loss_meta_photo": "meta, photo"}  # fmt: skip
 
 
 def score_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -55,7 +57,8 @@ def write_report(run_dir: str | Path) -> Path:
     Parameters
     ----------
     run_dir : path
-        ``runs/<model>/<name>`` with ``report/report_config.json`` and ``report/retrieval.parquet``.
+        ``runs/<model>/<name>`` with ``report/report_config.json`` and ``report/retrieval.parquet``;
+        ``report/contrast.json`` is shown where it exists.
 
     Returns
     -------
@@ -79,9 +82,11 @@ def write_report(run_dir: str | Path) -> Path:
         config = json.loads((out / "report_config.json").read_text("utf-8"))
         title = f"{config['model']} {config['preset']} on {config['survey']}, run {config['run']}"
         table = pd.read_parquet(out / TABLE)[list(COLUMNS)]
+        contrast = dict(json.loads((out / CONTRAST).read_text("utf-8"))) if (out / CONTRAST).is_file() else {}
+        contrast = {key: contrast[key] for key in ("objects", "clip_accuracy", *LOSSES)} if contrast else {}
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{out}: report_config.json and {TABLE} must be readable; {maker}. "
+            f"{out}: report_config.json, {TABLE} and {CONTRAST} must be readable; {maker}. "
             f"Received: {type(error).__name__}: {error}"
         ) from None
     if not len(table):
@@ -91,12 +96,12 @@ def write_report(run_dir: str | Path) -> Path:
         )
     scores = score_table(table)
     write_csv(out / "scores.csv", scores)
-    write_json(out / "metrics.json", config | {"scores": records(scores)})
+    write_json(out / "metrics.json", config | {"contrast": contrast, "scores": records(scores)})
     write_figure(out / "recall.png", recall_figure(table, f"Search between modalities\n{title}"))
-    return write_text(out / "index.md", _page(config, scores, title))
+    return write_text(out / "index.md", _page(config, contrast, scores, title))
 
 
-def _page(config, scores: pd.DataFrame, title: str) -> str:
+def _page(config, contrast, scores: pd.DataFrame, title: str) -> str:
     whole = scores[scores["class"] == "all"]
     keys = (*(f"recall@{place}" for place in PLACES), "chance@10", "same_class")
     rows = [
@@ -112,7 +117,26 @@ def _page(config, scores: pd.DataFrame, title: str) -> str:
         "recall@k: share of the objects whose own embedding in the modality that is searched is among the k most "
         "similar to their embedding in the other one, by cosine. Same class first: share of the labelled objects "
         "whose most similar one is of their class.",
+        *_contrast_part(contrast),
         "![Recall against the number of candidates looked at](recall.png)",
         f"Tables: `scores.csv` (by class, too), `metrics.json`, `{TABLE}` (every object and pair).",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def contrast_text(objects: str) -> str:
+    """Say what the scores of the contrast are, among ``objects``."""
+    return (
+        f"Contrast of each object with {objects}: accuracy, the share of those whose most probable one, by the mean "
+        "over the pairs of modalities, is itself; loss, the sum of the cross-entropies of the pairs, in both "
+        "directions. Guessing has the loss 2 ln N a pair of N objects."
+    )
+
+
+def _contrast_part(contrast) -> list[str]:
+    if not contrast:
+        return []
+    values = [contrast[key] for key in ("clip_accuracy", *LOSSES)]
+    line = [number(value, digits=4) for value in values]
+    text = contrast_text(f"all {contrast['objects']:,} that have two modalities")
+    return ["## Contrast", text, markdown_table([line], ("accuracy", *LOSSES.values()), text=())]

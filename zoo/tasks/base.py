@@ -34,6 +34,8 @@ class Task:
         Whether more or less of it is better.
     labelled : bool
         Whether it needs objects with a class; else it takes all objects.
+    records_gradient : bool
+        Whether the norm of the gradient is recorded where it is not clipped, too.
     calibration : dict of str to float
         What `fit_calibration` gave; predictions and answers follow it. Empty for none.
     scores : dict of str to callable
@@ -44,6 +46,7 @@ class Task:
     mode = "min"
     scores: dict = {}
     labelled = True
+    records_gradient = False
 
     def __init__(self, spec, run):
         for name in run.metrics or ():

@@ -28,6 +28,7 @@ class Contrast(Task):
     """
 
     monitor, mode, labelled = "val_clip_accuracy", "max", False
+    records_gradient = True
 
     def __init__(self, spec, run):
         super().__init__(spec, run)

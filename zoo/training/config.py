@@ -123,7 +123,8 @@ class RunConfig:
     lookahead_step : float
         Share of the way that the slow weights move.
     clip_norm : float, optional
-        Largest norm c of the whole gradient g, which is multiplied by min(1, c / (|g| + 1e-6)).
+        Largest norm c of the whole gradient g, which is multiplied by min(1, c / (|g| + 1e-6)). The means over an
+        epoch's steps, ``gradient_norm`` before and ``gradient_norm_clipped`` after, are in metrics.csv and TensorBoard.
     weight_average : float
         Decay a step of a running mean of the weights, for instance 0.995; validation, checkpoints of the best
         epoch and the finished model use the mean. 0 for none.
@@ -196,7 +197,8 @@ class RunConfig:
         Consecutive steps with a loss or gradient that is not finite after which the run fails. Such a step
         never changes the weights by what it computed.
     init_from : list of str, optional
-        ``RUN`` or ``PART=RUN``: weights to start from.
+        ``RUN`` or ``PART=RUN``: weights to start from. A warning names options of the inputs (folding, the grid of
+        spectra, the origin of time ...) in which the runs differ, of the parts that were loaded.
     reset : list of str, optional
         Parts that keep their fresh initial values under ``init_from``.
     freeze : list of str, optional

@@ -10,7 +10,7 @@ import numpy as np
 from tfrecords import command
 from tfrecords.errors import DataError, UsageError
 from zoo.inputs.cuts import Cut
-from zoo.training import files, modalities, projection
+from zoo.training import asked, files, modalities, projection
 from zoo.training.prediction import apply, collect, pieces, record_directory
 
 SPLITS = ("all", "train", "validation", "test")
@@ -291,8 +291,8 @@ def embed_runs(runs, data, out, *, source=None, split="all", day=float("inf"), p
         )
     out, found, runs = Path(out), [], [load_run(run) for run in runs]
     names = report.run_names([run.path for run in runs])
-    for run in runs if similarity is not None else ():
-        similarity.check(run)
+    for run in runs:
+        asked.check(run, data, source, _splits(run, data, source), split, neighbours, similarity)
     for run in runs:
         found.append(compute(run, data, source=source, split=split, day=day, column=colour, modality=modality,
                              every=similarity is not None, thumbnails=projector, quiet=quiet))  # fmt: skip

@@ -99,8 +99,9 @@ def evaluate(runs, *, days=DAYS, data=None, split: str = "test", out=None, redra
         return index
     compare = COMPARISONS[_kind([_task_of(place) for place in places])]
     # Beside the models' folders: a comparison among the runs would be taken for one of them.
-    name = f"{places[0].name}-and-{len(places) - 1}-more"
-    target = Path(out) if out else places[0].resolve().parent.parent / "comparisons" / name
+    first = items[0].path if isinstance(items[0], Run) else Path(items[0])
+    name = f"{first.name}-and-{len(places) - 1}-more" + (f"-{places[0].name}" if places[0] != first else "")
+    target = Path(out) if out else first.resolve().parent.parent / "comparisons" / name
     if tree is not None:
         from zoo.reports.several_levels import write_level_comparison
 
@@ -124,6 +125,7 @@ REPORTS = {
 COMPARISONS = {
     "reconstruct": "zoo.reports.several_reconstructions:write_comparison",
     "reconstruct_stamps": "zoo.reports.several_stamps:write_comparison",
+    "contrast": "zoo.reports.several_retrievals:write_comparison",
     "classify": "zoo.reports.several:write_comparison",
 }
 """Writer of the comparison of several runs, by what their scores are of."""
@@ -137,10 +139,7 @@ def _kind(of_runs: list[str | None]) -> str:
     kinds = {task if task in REPORTS else "classify" for task in tasks}
     if len(kinds) > 1:
         raise UsageError(f"different tasks have no score in common. Received: runs of {', '.join(sorted(kinds))}")
-    kind = kinds.pop()
-    if kind not in COMPARISONS:
-        raise UsageError(f"one run of the task {kind} at a time. Received: {len(of_runs)}")
-    return kind
+    return kinds.pop()
 
 
 def _check_together(paths: list[Path], redraw: bool) -> None:

@@ -243,7 +243,7 @@ def _train(settled: Resolved, path: Path | None, parent: Path | None, quiet: boo
             warm_start.freeze(network, options.freeze)
             if state is None:
                 fit_tables(network, train, settled)
-                lines = warm_start.initialise(network, options.init_from or [], options.reset)
+                lines = warm_start.initialise(network, options.init_from or [], options.reset, bundle)
                 if getattr(settled.hparams, "fit_prior", False):
                     lines.append(fit_prior(network, splits["train"], stage, options))
             else:

@@ -28,6 +28,7 @@ class Trainable(keras.Model):
         task.prepare_network(network)
         self.loss_metric = keras.metrics.Mean("loss")
         self.bad_steps = keras.metrics.Sum("bad_steps")
+        self.norms = self._norm_metrics()
         self.task_metrics = task.metrics(network)
         self.validation_metrics = task.validation_metrics(network)
         self._validating = False
@@ -35,7 +36,16 @@ class Trainable(keras.Model):
 
     @property
     def metrics(self):
-        return [self.loss_metric, self.bad_steps, *self.task_metrics, *self.validation_metrics]
+        return [self.loss_metric, self.bad_steps, *self.norms, *self.task_metrics, *self.validation_metrics]
+
+    def _norm_metrics(self) -> list:
+        """Give the means of the gradient's norm, and of what clipping leaves of it, where they are recorded.
+
+        Of the gradient over all replicas, which costs a message of its size where nothing is clipped.
+        """
+        if self.clip_norm is not None:
+            return [keras.metrics.Mean("gradient_norm"), keras.metrics.Mean("gradient_norm_clipped")]
+        return [keras.metrics.Mean("gradient_norm")] if self.task.records_gradient else []
 
     @property
     def _counted(self) -> list:
@@ -99,6 +109,8 @@ class Trainable(keras.Model):
 
     def get_metrics_result(self):
         found = {"loss": self.loss_metric.result(), "bad_steps": self.bad_steps.result()}
+        if not self._validating:
+            found |= {metric.name: metric.result() for metric in self.norms}
         for metric in self._counted:
             found |= metric.result()
         return found
@@ -125,8 +137,9 @@ class Trainable(keras.Model):
         gradients, bad = self._guarded(scaled, gradients)
         for variable, value in zip(running, before, strict=True):
             variable.assign(tf.where(bad == 0, variable.value, value))
-        if self.clip_norm is not None:
-            gradients = self._clipped(gradients)
+        good = tf.cast(bad == 0, tf.float32)
+        if self.norms:
+            gradients = self._measured(gradients, good)
         if self.coupled_decay:
             # The optimizer adds the replicas' gradients up. A bad step takes no part of the decay either.
             share = tf.where(bad == 0, self.coupled_decay / replicas, 0.0)
@@ -135,7 +148,6 @@ class Trainable(keras.Model):
                 for item, variable in zip(gradients, variables, strict=True)
             ]
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        good = tf.cast(bad == 0, tf.float32)
         objects = objects + penalty
         self.loss_metric.update_state(tf.where(tf.math.is_finite(objects), objects, 0.0), weight * good)
         # Summed over the replicas; the share keeps it a count of steps.
@@ -171,12 +183,20 @@ class Trainable(keras.Model):
             bad = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, bad)
         return [tf.where(bad == 0, item, tf.zeros_like(item)) for item in gradients], bad
 
-    def _clipped(self, gradients):
-        """Scale this replica's part of the gradient by min(1, clip_norm / (norm + 1e-6)), of the sum over replicas."""
+    def _measured(self, gradients, good):
+        """Record the norm of the gradient over all replicas, and clip this replica's part of it.
+
+        Clipping scales by min(1, clip_norm / (norm + 1e-6)). Steps that are not ``good`` are left out of the means.
+        """
         whole = gradients
         if self.distribute_strategy.num_replicas_in_sync > 1:
             whole = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, whole)
-        factor = tf.minimum(1.0, self.clip_norm / (tf.linalg.global_norm(whole) + 1e-6))
+        norm = tf.linalg.global_norm(whole)
+        self.norms[0].update_state(norm, good)
+        if self.clip_norm is None:
+            return gradients
+        factor = tf.minimum(1.0, self.clip_norm / (norm + 1e-6))
+        self.norms[1].update_state(norm * factor, good)
         return [item * tf.cast(factor, item.dtype) for item in gradients]
 
     def test_step(self, data):

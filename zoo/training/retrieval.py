@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords import command
-from zoo.losses.clip import MODALITIES
+from zoo.losses.clip import MODALITIES, PAIRS, cross_entropy, name_of, pair_probabilities
 
-TABLE = "retrieval.parquet"
+TABLE, SCORES = "retrieval.parquet", "contrast.json"
 ROWS = 1024
 """Queries that are compared at once."""
 
@@ -114,8 +114,52 @@ def retrieval_table(ids, names, found, present):
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
 
 
+def contrast_scores(found, present, scales) -> dict[str, float]:
+    """Give accuracy and losses of the contrast among all objects at once, as `ClipScores` has them of a batch.
+
+    Parameters
+    ----------
+    found, present : dict
+        As `embeddings` gives them.
+    scales : dict of str to float
+        What the cosines of a pair are multiplied with, by its name.
+
+    Returns
+    -------
+    dict of str to float
+        ``objects``, those that have two modalities; ``clip_accuracy`` and ``loss``, the sum of the pairs' losses, of
+        which each is ``loss_<pair>``. NaN where fewer than two objects have both modalities of a pair.
+    """
+    count = len(present[MODALITIES[0]])
+    both = {pair: present[pair[0]] & present[pair[1]] for pair in PAIRS}
+    both = {pair: there for pair, there in both.items() if there.sum() > 1}
+    sums, hits = dict.fromkeys(both, 0.0), 0
+    asked = np.any([np.zeros(count, bool), *both.values()], axis=0)
+    for start in range(0, count, ROWS):
+        places = np.arange(start, min(start + ROWS, count))
+        chances = np.zeros((len(places), count), "float32")
+        for pair, there in both.items():
+            scale, ours = np.float32(scales[name_of(pair)]), there[places]
+            one, other = (found[name] for name in pair)
+            rows, columns = scale * one[places] @ other.T, scale * other[places] @ one.T
+            everyone = there.astype("float32")
+            losses = sum(np.array(cross_entropy(item, places.astype("int32"), everyone)) for item in (rows, columns))
+            sums[pair] += float(losses[ours].sum(dtype="float64"))
+            chances += ours[:, None] * np.array(pair_probabilities(rows, columns, everyone))
+        hits += int((chances.argmax(axis=1) == places)[asked[places]].sum())
+    losses = {f"loss_{name_of(pair)}": sums[pair] / both[pair].sum() if pair in both else np.nan for pair in PAIRS}
+    total = float(np.nansum(list(losses.values()))) if both else np.nan
+    accuracy = hits / asked.sum() if asked.any() else np.nan
+    return {"objects": int(asked.sum()), "clip_accuracy": float(accuracy), "loss": total} | {
+        name: float(value) for name, value in losses.items()
+    }
+
+
 def write_retrieval(run, place: Path, examples, directory, quiet: bool) -> None:
-    """Write the table of a split's objects, see `retrieval_table`, into the report of a run."""
+    """Write the table of a split's objects and their scores into the report of a run.
+
+    See `retrieval_table` and `contrast_scores`.
+    """
     from zoo.training import files
 
     stage = run.stage_for(directory.info)
@@ -123,3 +167,7 @@ def write_retrieval(run, place: Path, examples, directory, quiet: bool) -> None:
     names = np.array([*run.bundle.spec.classes, ""], object)[examples.labels]
     table = retrieval_table(examples.ids(), names, found, present)
     files.atomic(place / "report" / TABLE, lambda path: table.to_parquet(path, index=False))
+    scales = {name: float(value) for name, value in run.network.scales().items()}
+    scores = contrast_scores(found, present, scales)
+    scores = {name: None if np.isnan(value) else value for name, value in scores.items()}
+    files.write_json(place / "report" / SCORES, scores)

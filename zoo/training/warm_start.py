@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from tfrecords.errors import DataError, UsageError
+from zoo.inputs.config import scales
 from zoo.registry import unknown
 from zoo.training import bundle as bundles
 
@@ -26,7 +27,7 @@ def _check_parts(network, parts, flag: str) -> None:
             raise UsageError(f"{flag}: " + unknown("part", part, valid))
 
 
-def initialise(network, sources, reset) -> list[str]:
+def initialise(network, sources, reset, bundle=None) -> list[str]:
     """Copy weights of earlier runs into a network.
 
     Parameters
@@ -36,11 +37,14 @@ def initialise(network, sources, reset) -> list[str]:
         ``RUN`` for everything, or ``PART=RUN``; a later one wins.
     reset : list of str or None
         Parts that are left as they are.
+    bundle : zoo.training.bundle.Bundle, optional
+        Of the new run, whose inputs are compared with those of the sources.
 
     Returns
     -------
     list of str
-        One line a source: how many arrays were loaded, and which were not.
+        One line a source: how many arrays were loaded, and which were not; and a warning where what was loaded was
+        trained on inputs of other options.
 
     Raises
     ------
@@ -54,13 +58,14 @@ def initialise(network, sources, reset) -> list[str]:
     fitted = [_short(layer.path) for layer in network.fitted().values()]
     for source in sources:
         part, run = _source(network, source)
-        if bundles.load(run / "bundle").members:
+        before = bundles.load(run / "bundle")
+        if before.members:
             raise UsageError(f"--init-from: an ensemble; name one of its members, {run}/members/*. Received: {source}")
         other = bundles.load_network(run / "bundle")
         theirs = _by_path(other)
         _check_meaning(network, other, part, reset, run)
         foreign = _foreign(network, other)
-        loaded, left = 0, []
+        loaded, left = [], []
         for path, variable in ours.items():
             if part and not _in_part(path, network, part):
                 continue
@@ -71,7 +76,7 @@ def initialise(network, sources, reset) -> list[str]:
                 continue
             if path in theirs and tuple(theirs[path].shape) == tuple(variable.shape):
                 variable.assign(theirs[path])
-                loaded += 1
+                loaded.append(path)
             elif part and path in theirs:
                 raise DataError(
                     f"--init-from: the part {part!r} of {run} has other sizes than this network's: {path}. Set the "
@@ -86,8 +91,53 @@ def initialise(network, sources, reset) -> list[str]:
                 f"{f' in part {part!r}' if part else ''}. Received: {source}"
             )
         rest = f"; not loaded (absent, of another shape, or of other classes, bands or columns): {', '.join(left)}"
-        lines.append(f"{source}: {loaded} of {loaded + len(left)} arrays loaded{rest if left else ''}")
+        lines.append(f"{source}: {len(loaded)} of {len(loaded) + len(left)} arrays loaded{rest if left else ''}")
+        differing = other_inputs(bundle, before, {path.split("/")[0] for path in loaded}) if bundle else []
+        if differing:
+            lines.append(
+                f"warning: {source}: what was loaded was trained on other inputs than this run's: "
+                f"{'; '.join(differing)}. Give this run the same options, unless that is meant"
+            )
     return lines
+
+
+READS = {"photo": ("light_curve",), "spectra": ("spectrum",), "meta": ("static",), "tokens": ("light_curve",),
+         "tokenizer": ("static",), "tab": ("static",), "table": ("static",)}  # fmt: skip
+"""Inputs that a part reads, by the first word of its name; all that the model reads for every other part."""
+
+TRANSFORMS = {"photo": ("photo_transform",), "meta": ("meta_transform", "meta_scaling")}
+"""Options of the model that change what a part reads; in a model of one modality without the first word."""
+
+
+def other_inputs(ours, theirs, parts) -> list[str]:
+    """Say in which options the inputs of two bundles differ, of those that some parts of a network read.
+
+    Parameters
+    ----------
+    ours, theirs : zoo.training.bundle.Bundle
+    parts : collection of str
+        First words of the paths of weights.
+
+    Returns
+    -------
+    list of str
+        The option with both values, one each.
+    """
+    common = [part for part in ours.config.parts() if part in theirs.config.parts()]
+    words = {name.split("_")[0] for name in parts}
+    read = [part for part in common if any(part in READS.get(word, common) for word in words)]
+    sides = [dataclasses.asdict(item.inputs) for item in (ours, theirs)]
+    names = [[name for part in read for name in scales(item.entry.view, part)] for item in (ours, theirs)]
+    names = [name for name in names[0] if name in names[1]]
+    if not any(side["fold_period"] for side in sides):
+        names = [name for name in names if name != "fold_zero"]
+    found = [(name, *(side[name] for side in sides)) for name in names]
+    for word in sorted(words & set(TRANSFORMS)):
+        for name in TRANSFORMS[word]:
+            values = [item.hparams.get(name, item.hparams.get(name.split("_", 1)[1])) for item in (ours, theirs)]
+            idle = name == "photo_transform" and not ours.hparams.get("photo_cols")
+            found += [(name, *values)] if None not in values and not idle else []
+    return [f"{name} {other} there, {own} here" for name, own, other in found if own != other]
 
 
 MEANING = {"num_heads": "number of heads", "positions": "kind of positions", "activation": "activation",

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
+from tests.conftest import ROOT
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory
 from zoo.embed import main
@@ -233,6 +234,30 @@ def test_what_cannot_be_found(trimodal, item, records, tmp_path):
             report_similarity(tmp_path, [tmp_path], ["a"], [files], config)
     with pytest.raises(UsageError, match="--top must be at least 1"):
         SimilarityConfig(top=0)
+
+
+def test_nothing_is_computed_for_what_is_not_there(trimodal, item, records, tmp_path, monkeypatch):
+    def never(*arguments, **options):
+        raise AssertionError("computed")
+
+    monkeypatch.setattr("zoo.training.embedding.compute", never)
+    place = int(np.flatnonzero((item.table["split"] == "test").to_numpy())[0])
+    tested, files = item.table["object_id"][place], sorted((ROOT / "tests/fixtures/plasticc_tiny").glob("*.csv.gz"))
+    cases = [
+        (records, "all", {"similarity": SimilarityConfig(("nobody",))}, "--query: .*no such object.*'nobody'"),
+        (records, "all", {"neighbours": ["nobody"]}, "--neighbours: .*no such object"),
+        (records, "train", {"similarity": SimilarityConfig((tested,))}, "--query: the object is in the split test"),
+        (files, "all", {"similarity": SimilarityConfig(("nobody",))}, "--query: the object is not there; like it"),
+        (files, "all", {"similarity": SimilarityConfig(zero_shot=True)}, "--zero-shot needs a directory of records"),
+        (records, "train", {"similarity": SimilarityConfig(zero_shot=True)}, "--zero-shot needs.*--split all"),
+        (records, "test", {"similarity": SimilarityConfig(outliers=True)}, "--outliers needs.*--split all or train"),
+    ]
+    for data, split, asked, message in cases:
+        with pytest.raises((UsageError, DataError), match=message):
+            embed_runs([trimodal], data, tmp_path / "out", plot=(), split=split, **asked)
+        with pytest.raises(AssertionError, match="computed"):
+            embed_runs([trimodal], data, tmp_path / "out", plot=(), neighbours=[tested])
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

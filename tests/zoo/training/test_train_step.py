@@ -104,17 +104,35 @@ def test_a_run_that_diverges_fails_by_name(options, monkeypatch):
 
 
 def test_the_gradient_is_clipped_as_a_whole(bench):
-    steps = []
+    steps, logs = [], []
     for clip_norm in (None, 1e-3):
         model = _model(bench, keras.optimizers.SGD(1.0), clip_norm)
         before = model.network.get_weights()
-        model.train_step(_batch(bench))
+        logs.append(model.train_step(_batch(bench)))
         after = model.network.get_weights()
         steps.append(np.concatenate([(a - b).ravel() for a, b in zip(after, before, strict=True)]).astype("float64"))
     whole, clipped = (np.linalg.norm(step) for step in steps)
     assert whole > 0.01 and clipped == pytest.approx(1e-3, rel=1e-2)
     cosine = steps[0] @ steps[1] / whole / clipped
     assert cosine == pytest.approx(1, abs=1e-3)
+    assert "gradient_norm" not in logs[0], "it costs a message between replicas"
+    assert float(logs[1]["gradient_norm"]) == pytest.approx(whole, rel=1e-4)
+    assert float(logs[1]["gradient_norm_clipped"]) == pytest.approx(clipped, rel=1e-2)
+
+
+def test_norms_are_means_over_the_good_steps_and_validation_has_none(bench):
+    bench.task.records_gradient = True
+    try:
+        model = _model(bench, keras.optimizers.SGD(0.0))
+    finally:
+        del bench.task.records_gradient
+    once = float(model.train_step(_batch(bench))["gradient_norm"])
+    for spoil in (np.nan, None):
+        logs = model.train_step(_batch(bench, spoil))
+    assert once > 0.01 and float(logs["gradient_norm"]) == pytest.approx(once, rel=1e-5)
+    assert "gradient_norm_clipped" not in logs
+    found = model.evaluate(tf.data.Dataset.from_tensors(_batch(bench)), return_dict=True, verbose=0)
+    assert "gradient_norm" not in found and found["loss"] > 0
 
 
 def test_the_decay_is_added_to_the_clipped_gradient_of_every_trained_weight(bench):

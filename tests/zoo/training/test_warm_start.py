@@ -10,7 +10,9 @@ import pytest
 
 from tfrecords.errors import DataError, UsageError
 from zoo import registry
+from zoo.inputs.config import InputConfig
 from zoo.training import warm_start
+from zoo.training.bundle import Bundle
 from zoo.training.loop import fit
 
 
@@ -50,6 +52,38 @@ def test_one_part(run, fresh):
         # Freshly made ones and zeros are the same everywhere until they are trained.
         if not np.array_equal(before[path], _weights(run.network)[path]):
             assert _from(network, run, before, path) == ("loaded" if path in inside else "kept"), path
+
+
+def test_other_inputs_are_warned_of(run, fresh):
+    network, _ = fresh
+    changed = dataclasses.replace(run.bundle.inputs, rest_frame_time="hostgal_photoz", max_rows=7, spectrum_step=9.0)
+    lines = warm_start.initialise(network, [f"encoder={run.path}", str(run.path)], None,
+                                  dataclasses.replace(run.bundle, inputs=changed))  # fmt: skip
+    for line, source in zip(lines[1::2], (f"encoder={run.path}", run.path), strict=True):
+        assert line.startswith(f"warning: {source}: what was loaded")
+        assert "inputs than this run's: rest_frame_time None there, hostgal_photoz here. " in line
+    assert len(warm_start.initialise(network, [str(run.path)], None, run.bundle)) == 1
+
+
+def _bundle(model, hparams=(), **inputs):
+    config = registry.get(model).config(**dict(hparams))
+    return Bundle(model, dataclasses.asdict(config), InputConfig(**inputs), None)
+
+
+def test_inputs_are_compared_of_the_parts_that_were_loaded():
+    ours = _bundle("astrom3", {"meta_transform": False}, fold_period="org_period", spectrum_step=4.0)
+    clip, stars = _bundle("astrom3_clip", fold_zero="epoch"), _bundle("informer", fold_period="org_period", grid_step=1)
+    fold, zero = "fold_period None there, org_period here", "fold_zero epoch there, maximum here"
+    step, columns = "spectrum_step 2.0 there, 4.0 here", "meta_transform True there, False here"
+    assert warm_start.other_inputs(ours, clip, {"photo", "photo_projection"}) == [fold, zero]
+    assert warm_start.other_inputs(ours, clip, {"photo", "spectra", "head"}) == [fold, zero, step]
+    assert warm_start.other_inputs(ours, clip, {"spectra_projection"}) == [step]
+    assert warm_start.other_inputs(ours, _bundle("metamodel"), {"meta"}) == [columns]
+    assert warm_start.other_inputs(ours, stars, {"photo"}) == []
+    plain = _bundle("astrom3", fold_zero="first")
+    assert warm_start.other_inputs(plain, clip, {"photo"}) == [], "without folding it has no phase 0"
+    grid, packed = _bundle("simple_rnn", grid_step=1.0, time_origin="first"), _bundle("atat", time_origin="reference")
+    assert warm_start.other_inputs(grid, packed, {"encoder"}) == ["time_origin reference there, first here"]
 
 
 def test_reset_leaves_parts_as_they_are(run, fresh):
