@@ -129,6 +129,25 @@ def test_serve_examples_takes_records(pair):
         np.testing.assert_allclose(_columns(bench, answer), expected, rtol=0, atol=1e-6)
 
 
+def test_serve_of_stamps_takes_what_the_network_reads(pair):
+    bench, run, loaded = pair
+    if "stamps" not in bench.bundle.config.parts():
+        return
+    inputs, _, _ = bench.batch(4)
+    whole = bench.outputs(inputs)
+    wanted = loaded.signatures["serve"].structured_input_signature[1]
+    columns = loaded.signatures["classes"]()["alert_columns"].numpy()
+    for name in ("stamp", "stamps", "alert", "alerts"):
+        if name not in inputs:
+            continue
+        # Turned around, as most preparations do not see a factor or an offset.
+        changed = bench.outputs(inputs | {name: inputs[name][..., ::-1, :] if "stamp" in name else -inputs[name]})
+        reads = any(np.abs(changed[head] - whole[head]).max() > 1e-6 for head in whole)
+        assert reads == (name in wanted), name
+        if "alert" in name:
+            assert len(columns) == (len(bench.spec.alert_columns) if reads else 0)
+
+
 def test_classes_are_named(pair):
     bench, _, loaded = pair
     names = [name.decode() for name in loaded.signatures["classes"]()["classes"].numpy()]
