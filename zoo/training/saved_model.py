@@ -88,7 +88,12 @@ def _endpoints(run: Run) -> dict:
     records = run.stage(spec.record_static)
 
     def served(tensors):
-        return task.served(network, network(tensors, training=False), tensors)
+        # TensorFlow's convolutions fail on an empty batch: an empty object stands in for none, and is cut off.
+        count = tf.shape(next(iter(tensors.values())))[0]
+        spare = tf.cast(count == 0, tf.int32)
+        tensors = {name: _with_rows(values, spare) for name, values in tensors.items()}
+        answer = task.served(network, network(tensors, training=False), tensors)
+        return {name: values[:count] for name, values in answer.items()}
 
     def no_features(count):
         return tf.zeros([count, 0, 0])
@@ -139,6 +144,14 @@ def _endpoints(run: Run) -> dict:
         found["serve_examples"] = (serve_examples, [tf.TensorSpec([None], tf.string, "examples")])
     found["classes"] = (classes, [])
     return found
+
+
+def _with_rows(values, count):
+    """Put ``count`` rows of 0, or False, behind those of a tensor."""
+    import tensorflow as tf
+
+    found = tf.pad(values, [[0, count], *[[0, 0]] * (len(values.shape) - 1)])
+    return tf.ensure_shape(found, [None, *values.shape[1:]])
 
 
 def _record_tensors(stage, records) -> dict:
