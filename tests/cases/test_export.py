@@ -117,6 +117,24 @@ def test_serve_takes_raw_arrays(pair):
         assert np.abs(answer["probabilities"].numpy() - probabilities).max() > 1e-4, "tables of another day"
 
 
+def test_no_objects_give_empty_answers_of_the_same_width(pair):
+    bench, _, loaded = pair
+    for name in {"serve", "serve_examples"} & set(loaded.signatures):
+        serve = loaded.signatures[name]
+        if name == "serve":
+            raw = {key: tf.constant(value) for key, value in _raw(bench, 3).items()}
+            inputs = {key: raw[key] for key in serve.structured_input_signature[1]}
+        else:
+            inputs = {"examples": tf.constant(list(bench.examples.serialized(np.arange(3))))}
+        whole = serve(**inputs)
+        empty = serve(**{key: values[:0] for key, values in inputs.items()})
+        for key, values in whole.items():
+            # The length of a sequence is that of the longest, and of none it is what the view gives to none.
+            axes = [k for k, size in enumerate(serve.structured_outputs[key].shape) if k and size is not None]
+            assert empty[key].shape[0] == 0 and empty[key].dtype == values.dtype, key
+            assert [empty[key].shape[k] for k in axes] == [values.shape[k] for k in axes], key
+
+
 def test_serve_examples_takes_records(pair):
     bench, run, loaded = pair
     if bench.spec.features:
@@ -127,6 +145,25 @@ def test_serve_examples_takes_records(pair):
         answer = serve(tf.constant(list(bench.examples.serialized(np.arange(count)))))
         expected = _expected(bench, run, count)
         np.testing.assert_allclose(_columns(bench, answer), expected, rtol=0, atol=1e-6)
+
+
+def test_serve_of_stamps_takes_what_the_network_reads(pair):
+    bench, run, loaded = pair
+    if "stamps" not in bench.bundle.config.parts():
+        return
+    inputs, _, _ = bench.batch(4)
+    whole = bench.outputs(inputs)
+    wanted = loaded.signatures["serve"].structured_input_signature[1]
+    columns = loaded.signatures["classes"]()["alert_columns"].numpy()
+    for name in ("stamp", "stamps", "alert", "alerts"):
+        if name not in inputs:
+            continue
+        # Turned around, as most preparations do not see a factor or an offset.
+        changed = bench.outputs(inputs | {name: inputs[name][..., ::-1, :] if "stamp" in name else -inputs[name]})
+        reads = any(np.abs(changed[head] - whole[head]).max() > 1e-6 for head in whole)
+        assert reads == (name in wanted), name
+        if "alert" in name:
+            assert len(columns) == (len(bench.spec.alert_columns) if reads else 0)
 
 
 def test_classes_are_named(pair):

@@ -237,19 +237,21 @@ def build(view: str, alerts: Alerts, shape, columns) -> dict:
 
 
 def signature(view: str, shape, columns: int) -> dict:
-    """Give the tensors that the exported ``serve`` takes, by name: those of the view, without empty ones."""
-    height, width, channels = shape
-    if view == "stamp":
-        found = {"stamp": ([None, height, width, channels], tf.float32), "alert": ([None, columns], tf.float32)}
-    else:
-        found = {
-            "stamps": ([None, None, height, width, channels], tf.float32),
-            "alerts": ([None, None, columns], tf.float32),
-            "time": ([None, None], tf.float32),
-            "mask": ([None, None], tf.bool),
-        }
-    if not columns:
-        found.pop("alert" if view == "stamp" else "alerts")
+    """Give the tensors that the exported ``serve`` takes, by name.
+
+    Parameters
+    ----------
+    view : {"stamp", "stamp_sequence"}
+    shape : sequence of int, optional
+        Height, width, channels; None for a network that reads no images.
+    columns : int
+        Columns of an alert that the network reads.
+    """
+    lead, ending = ([None], "") if view == "stamp" else ([None, None], "s")
+    found = {} if shape is None else {f"stamp{ending}": ([*lead, *shape], tf.float32)}
+    found |= {f"alert{ending}": ([*lead, columns], tf.float32)} if columns else {}
+    if view != "stamp":
+        found |= {"time": (lead, tf.float32), "mask": (lead, tf.bool)}
     return {name: tf.TensorSpec(size, kind, name) for name, (size, kind) in found.items()}
 
 
@@ -259,17 +261,15 @@ def from_arrays(view: str, inputs: dict, config) -> dict:
     Of a sequence the frames under a True mask whose time is finite move to the front, in their order, as records have
     them; those too close to the one before are dropped, and all that is not seen becomes 0.
     """
-    images = inputs["stamp" if view == "stamp" else "stamps"]
-    empty = tf.zeros([*tf.unstack(tf.shape(images)[: 1 if view == "stamp" else 2]), 0])
     if view == "stamp":
-        return {"stamp": images, "alert": inputs.get("alert", empty)}
-    found = {"stamps": images, "alerts": inputs.get("alerts", empty), "time": inputs["time"], "mask": inputs["mask"]}
+        return {name: inputs[name] for name in ("stamp", "alert") if name in inputs}
+    found = {name: inputs[name] for name in ("stamps", "alerts", "time", "mask") if name in inputs}
     found = _to_front(found, tf.logical_and(found["mask"], tf.math.is_finite(found["time"])))
     if config.alert_gap:
         since = found["time"][:, 1:] - found["time"][:, :-1] >= config.alert_gap / 24.0
         found = _to_front(found, found["mask"] & tf.concat([found["mask"][:, :1], since], axis=1))
     found = {name: values[:, : config.max_alerts] for name, values in found.items()}
-    for name in ("stamps", "alerts", "time"):
+    for name in [name for name in found if name != "mask"]:
         mask = tf.reshape(found["mask"], tf.concat([tf.shape(found["mask"]), [1] * (len(found[name].shape) - 2)], 0))
         found[name] = tf.where(mask, found[name], tf.zeros_like(found[name]))
     return found

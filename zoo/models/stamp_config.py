@@ -63,6 +63,11 @@ class StampConfig:
         return ("stamps",)
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """What of an alert is read: ``images``, ``columns`` or both."""
+        return ("images",)
+
+    @property
     def cut(self) -> int:
         """Pixels of a side that are cut out of a stamp and scaled."""
         return self.crop

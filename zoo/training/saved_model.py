@@ -27,9 +27,9 @@ def export(run, out=None, *, onnx=None, overwrite: bool = False) -> Path:
     ``serve_examples`` takes serialized records; ``classes`` takes nothing and gives names, and a taxonomy's nodes
     with the index of each one's parent. A model with
     computed features has no ``serve_examples``: records do not hold them, ``serve`` takes them as arrays. Of a model
-    of stamps ``serve`` takes the tensors of its view: cutouts and columns of alerts as they are. Of one of spectra it
-    takes ``wavelength`` (angstrom, increasing), ``spectrum_flux`` and ``spectrum_ivar`` (batch, pixel) as they were
-    observed, NaN where there is no pixel.
+    of stamps ``serve`` takes the tensors of its view that the network reads: cutouts and columns of alerts as they are.
+    Of one of spectra it takes ``wavelength`` (angstrom, increasing), ``spectrum_flux`` and ``spectrum_ivar`` (batch,
+    pixel) as they were observed, NaN where there is no pixel.
 
     Parameters
     ----------
@@ -88,7 +88,12 @@ def _endpoints(run: Run) -> dict:
     records = run.stage(spec.record_static)
 
     def served(tensors):
-        return task.served(network, network(tensors, training=False), tensors)
+        # TensorFlow's convolutions fail on an empty batch: an empty object stands in for none, and is cut off.
+        count = tf.shape(next(iter(tensors.values())))[0]
+        spare = tf.cast(count == 0, tf.int32)
+        tensors = {name: _with_rows(values, spare) for name, values in tensors.items()}
+        answer = task.served(network, network(tensors, training=False), tensors)
+        return {name: values[:count] for name, values in answer.items()}
 
     def no_features(count):
         return tf.zeros([count, 0, 0])
@@ -126,7 +131,7 @@ def _endpoints(run: Run) -> dict:
             **(
                 {
                     "channels": tf.constant(spec.channels),
-                    "alert_columns": tf.constant([column.name for column in spec.alert_columns], tf.string),
+                    "alert_columns": tf.constant(_read_columns(spec, bundle.config), tf.string),
                 }
                 if spec.channels
                 else {}
@@ -134,11 +139,19 @@ def _endpoints(run: Run) -> dict:
             **({"nodes": tf.constant(spec.nodes), "parents": tf.constant(spec.parents)} if spec.nodes else {}),
         }
 
-    found = {"serve": (serve, [_serve_signature(spec, parts, bundle.entry.view)])}
+    found = {"serve": (serve, [_serve_signature(spec, bundle.config, bundle.entry.view)])}
     if "features" not in parts:
         found["serve_examples"] = (serve_examples, [tf.TensorSpec([None], tf.string, "examples")])
     found["classes"] = (classes, [])
     return found
+
+
+def _with_rows(values, count):
+    """Put ``count`` rows of 0, or False, behind those of a tensor."""
+    import tensorflow as tf
+
+    found = tf.pad(values, [[0, count], *[[0, 0]] * (len(values.shape) - 1)])
+    return tf.ensure_shape(found, [None, *values.shape[1:]])
 
 
 def _record_tensors(stage, records) -> dict:
@@ -159,15 +172,20 @@ def _no_light_curves(count):
     return LightCurves(*(tf.zeros([0], kind) for kind in kinds), count)
 
 
-def _serve_signature(spec, parts, view: str) -> dict:
+def _read_columns(spec, config) -> tuple[str, ...]:
+    """Give the names of the columns of an alert that the network reads."""
+    return tuple(column.name for column in spec.alert_columns) if "columns" in config.reads else ()
+
+
+def _serve_signature(spec, config, view: str) -> dict:
     import tensorflow as tf
 
-    signature = {}
+    parts, signature = config.parts(), {}
     if "stamps" in parts:
         from zoo.inputs import stamps
 
-        shape = (spec.stamp_size, spec.stamp_size, len(spec.channels))
-        signature |= stamps.signature(view, shape, len(spec.alert_columns))
+        shape = (spec.stamp_size, spec.stamp_size, len(spec.channels)) if "images" in config.reads else None
+        signature |= stamps.signature(view, shape, len(_read_columns(spec, config)))
     if "light_curve" in parts:
         kinds = {"time": tf.float64, "flux": tf.float32, "flux_err": tf.float32, "band": tf.int32,
                  "flags": tf.int32, "mask": tf.bool}  # fmt: skip

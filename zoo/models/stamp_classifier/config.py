@@ -46,6 +46,11 @@ class StampClassifierConfig(StampConfig):
     units: int = 64
     dropout: float = 0.5
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What of an alert is read: ``images``, ``columns`` or both."""
+        return ("images", "columns") if self.features else ("images",)
+
 
 ENTRIES = [
     Entry(

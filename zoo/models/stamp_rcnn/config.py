@@ -78,6 +78,11 @@ class StampRcnnConfig(StampConfig):
                 f"zero_point scales fluxes, which normalize would undo. Valid: sky, none. Received: {self.normalize}"
             )
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What of an alert is read: ``images``, ``columns`` or both."""
+        return ("images", "columns") if self.zero_point else ("images",)
+
 
 ENTRIES = [
     Entry(

@@ -114,6 +114,11 @@ class TemporalStampClassifierConfig(StampConfig):
         """Pixels of a side that are cut out of a stamp and scaled."""
         return self.window
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What of an alert is read: ``images``, ``columns`` or both."""
+        return tuple(name for name, there in (("images", self.images), ("columns", self.features)) if there)
+
     def for_rows(self, rows: int) -> TemporalStampClassifierConfig:
         """Adapt to the number of training rows: there are no more quantiles than rows."""
         return dataclasses.replace(self, quantiles=max(2, min(self.quantiles, rows)))
