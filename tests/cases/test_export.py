@@ -17,7 +17,7 @@ def exported():
     return {}
 
 
-@pytest.fixture(params=variants.costly(variants.one_a_kind()), ids=str)
+@pytest.fixture(params=variants.costly(variants.one_a_view()), ids=str)
 def pair(request, records, exported, make_bench, tmp_path_factory):
     """Workbench, run and SavedModel of one model in one variant."""
     if request.param not in exported:

@@ -267,6 +267,11 @@ def one_a_kind() -> list[Example]:
     return list((kinds | whole).values())
 
 
+def one_a_view() -> list[Example]:
+    """Give one of `one_a_kind` for every view."""
+    return list({example.entry.view: example for example in reversed(one_a_kind())}.values())
+
+
 def costly(chosen: list[Example], kept=list) -> list:
     """Give the ``kept`` examples as parameters of a test that takes seconds: all but the chosen are marked slow."""
     return [example if example in chosen else pytest.param(example, marks=pytest.mark.slow)
