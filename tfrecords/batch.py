@@ -18,16 +18,21 @@ _COLUMNS = {"time": 8, "band": 1, "flux": 4, "flux_err": 4, "flags": 1}
 
 @contextlib.contextmanager
 def named_objects() -> Iterator[None]:
-    """Turn what the functions below say of records inside a pipeline of TensorFlow's into a `DataError`."""
+    """Turn what the functions below say of records, inside a pipeline of TensorFlow's or not, into a `DataError`."""
     import tensorflow as tf
 
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
         said = re.search(r"assertion failed: \[([^]]*)\] \[([^]]*)\]", error.message)
+        if said is not None:
+            raise DataError(f"{said[1]} {said[2]}") from None
+        # Outside a graph the parts are shown as byte strings, one a line.
+        said = re.search(r"Summarized data: b(['\"])(.*)\1\n(.*)$", error.message)
         if said is None:
             raise
-        raise DataError(f"{said[1]} {said[2]}") from None
+        names = re.sub(r"b(['\"])(.*?)\1(, |$)", r"\2 ", said[3])
+        raise DataError(f"{said[2]} {names.strip()}") from None
 
 
 def parse(
@@ -149,7 +154,7 @@ def parse_stamps(serialized: tf.Tensor, shape: Sequence[int], columns: int) -> d
     pixels = shape[0] * shape[1] * shape[2]
     for key, size in (("stamps", 4 * pixels), ("stamps/time", 8), ("stamps/metadata", 4 * columns)):
         good &= tf.cast(tf.strings.length(parsed[key]), tf.int64) == count * size
-    bad = tf.boolean_mask(parsed["object_id"], ~good)
+    bad = tf.unique(tf.boolean_mask(parsed["object_id"], ~good)).y
     said = [
         f"stamps of {height_width_channels(shape)} with {columns} columns an alert are expected. Received others of"
     ]
@@ -192,7 +197,7 @@ def parse_spectra(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     sizes = [tf.strings.length(parsed[f"spectrum/{key}"]) for key in keys]
     good = (sizes[0] == sizes[1]) & (sizes[0] == sizes[2]) & (sizes[0] % 4 == 0)
     said = "wavelength, flux and ivar of a spectrum have one size. Received others of"
-    bad = tf.boolean_mask(parsed["object_id"], ~good)
+    bad = tf.unique(tf.boolean_mask(parsed["object_id"], ~good)).y
     with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(good), [said, bad], summarize=3)]):
         found = {key: tf.io.decode_raw(tf.strings.reduce_join(parsed[f"spectrum/{key}"]), tf.float32) for key in keys}
     return found | {"length": tf.cast(sizes[0], tf.int64) // 4}

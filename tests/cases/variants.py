@@ -187,7 +187,9 @@ EXAMPLES = {
     "latent_rnn": {"lstm": {}, "rnn": {"cell": "rnn"}},
     "stamp_rcnn": {
         "three_channels": {"channels": ["science", "template", "difference"], "window": 1, "times": False},
-        "windows": {"window": 2},
+        # Of raw fluxes the two largest values in a window of a pool are alike to 2e-6, where rounding, and with it the
+        # number of replicas, chooses which has the gradient.
+        "windows": {"window": 2, "normalize": "per_image"},
     },
 }  # fmt: skip
 """By family, or by model: name of a variant, and its hyperparameters beside the cut sizes. The first is the richest."""

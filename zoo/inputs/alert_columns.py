@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrecords.batch import height_width_channels
+from tfrecords.batch import height_width_channels, named_objects
 from tfrecords.errors import DataError, UsageError
 from tfrecords.reader import RecordDirectory
 
@@ -78,10 +78,17 @@ def _size(directory: RecordDirectory) -> int:
 
 
 def values(serialized, shape, size: int, inputs) -> np.ndarray:
-    """Give all columns (row, column), float32, of the alerts of records that ``inputs`` lets a model see."""
+    """Give all columns (row, column), float32, of the alerts of records that ``inputs`` lets a model see.
+
+    Raises
+    ------
+    DataError
+        If stamps are of another shape than ``shape`` or have not ``size`` columns; the message names the objects.
+    """
     from zoo.inputs import stamps
 
-    alerts = stamps.parse(serialized, shape, size)
+    with named_objects():
+        alerts = stamps.parse(serialized, shape, size)
     return stamps.seen(alerts, inputs).values.numpy()
 
 

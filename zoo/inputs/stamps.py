@@ -259,11 +259,12 @@ def from_arrays(view: str, inputs: dict, config) -> dict:
     """Give the tensors of a view from what `signature` asks for, chosen as `select` does.
 
     Of a sequence the frames under a True mask whose time is finite move to the front, in their order, as records have
-    them; those too close to the one before are dropped, and all that is not seen becomes 0.
+    them; those too close to the one before are dropped, and all that is not seen becomes 0. Sequences without frames
+    get one under a False mask, as records without alerts do.
     """
     if view == "stamp":
         return {name: inputs[name] for name in ("stamp", "alert") if name in inputs}
-    found = {name: inputs[name] for name in ("stamps", "alerts", "time", "mask") if name in inputs}
+    found = {name: _a_frame(inputs[name]) for name in ("stamps", "alerts", "time", "mask") if name in inputs}
     found = _to_front(found, tf.logical_and(found["mask"], tf.math.is_finite(found["time"])))
     if config.alert_gap:
         since = found["time"][:, 1:] - found["time"][:, :-1] >= config.alert_gap / 24.0
@@ -273,6 +274,13 @@ def from_arrays(view: str, inputs: dict, config) -> dict:
         mask = tf.reshape(found["mask"], tf.concat([tf.shape(found["mask"]), [1] * (len(found[name].shape) - 2)], 0))
         found[name] = tf.where(mask, found[name], tf.zeros_like(found[name]))
     return found
+
+
+def _a_frame(values):
+    """Give values (object, frame, ...), of sequences without frames with one of 0, or False."""
+    spare = tf.cast(tf.shape(values)[1] == 0, tf.int32)
+    padded = tf.pad(values, [[0, 0], [0, spare], *[[0, 0]] * (len(values.shape) - 2)])
+    return tf.ensure_shape(padded, [values.shape[0], None, *values.shape[2:]])
 
 
 def _to_front(sequences: dict, mask) -> dict:

@@ -99,6 +99,17 @@ def test_close_alerts_are_dropped():
     np.testing.assert_allclose(found["time"], [[0.0, 0.5]], atol=1e-6)
 
 
+def test_served_sequences_without_frames_are_those_of_records_without_alerts():
+    record = dataclasses.replace(RECORDS[0], stamps=None)
+    expected, _ = _tensors("stamp_sequence", InputConfig(), [record, record])
+    empty = {name: tf.constant(values[:, :0]) for name, values in expected.items()}
+    for gap in (0.0, 6.0):
+        found = stamps.from_arrays("stamp_sequence", empty, InputConfig(alert_gap=gap))
+        assert expected["mask"].tolist() == [[False]] * 2
+        for name, values in expected.items():
+            np.testing.assert_array_equal(found[name], values)
+
+
 def test_served_sequences_are_cut_as_those_of_records_are():
     config = InputConfig(max_alerts=3, alert_gap=6.0)
     record = make_record(5)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 
 from tests.stamp_records import COLUMNS, make_record
+from tfrecords.errors import DataError
 from tfrecords.reader import RecordDirectory
 from tfrecords.writer import DatasetWriter
+from zoo.inputs import alert_columns
 from zoo.training.loop import fit
 
 SMALL = {"crop": 9, "kernel": 3, "units": 8, "filters": 4, "alert_columns": list(COLUMNS[:4]), "batch_size": 8,
@@ -24,15 +27,43 @@ def run(request, stamp_records, tmp_path):
     return fit(request.param, data=str(stamp_records), runs=str(tmp_path), name="a", **SMALL, **more)
 
 
-def _bare(records, path):
-    """Copy the records of a directory's info with two objects, the second without stamps."""
+def _written(records, path, objects):
+    """Write objects, each with its split, into a directory with a directory's info."""
     info = RecordDirectory(records).info
     keys = ("survey", "bands", "zero_point", "flux_unit", "static_columns", "classes", "stamp_channels",
             "alert_columns")  # fmt: skip
     with DatasetWriter(path, **{key: getattr(info, key) for key in keys}) as writer:
-        writer.write(make_record(4), "test")
-        writer.write(dataclasses.replace(make_record(5), stamps=None), "test")
+        for record, split in objects:
+            writer.write(record, split)
     return path
+
+
+def _bare(records, path):
+    """Write two objects, the second without stamps."""
+    objects = [make_record(4), dataclasses.replace(make_record(5), stamps=None)]
+    return _written(records, path, [(record, "test") for record in objects])
+
+
+@pytest.mark.parametrize(
+    ("model", "split"),
+    # The classifier is fitted to the alerts' columns first; only the others come to the fit loop.
+    [("stamp_classifier", "train"), pytest.param("stamp_classifier", "validation", marks=pytest.mark.slow),
+     pytest.param("stamp_ae", "train", marks=pytest.mark.slow)],
+)  # fmt: skip
+def test_training_names_the_object_whose_stamps_are_of_another_shape(
+    model, split, stamp_records, tmp_path, monkeypatch
+):
+    small = make_record(6)
+    small.stamps = dataclasses.replace(small.stamps, images=small.stamps.images[:, 1:])
+    objects = [(make_record(number), ("train", "train", "validation")[number % 3]) for number in range(6)]
+    path = _written(stamp_records, tmp_path / "bad", [*objects[:5], (small, split), objects[5]])
+    # Of a directory of any size a few records are looked at before.
+    monkeypatch.setattr(alert_columns, "LOOKED_AT", 2)
+    options = {"filters": 2, "loss": "MSE"} if model == "stamp_ae" else {key: SMALL[key] for key in (
+        "kernel", "units", "filters", "alert_columns")}  # fmt: skip
+    words = "stamps of 27x27x3 with 7 columns an alert are expected. Received others of ZTF06"
+    with pytest.raises(DataError, match=f"^{re.escape(words)}$"):
+        fit(model, data=str(path), runs=str(tmp_path), name="a", crop=9, batch_size=4, epochs=1, quiet=True, **options)
 
 
 @pytest.mark.slow
