@@ -200,6 +200,24 @@ def check_spectra(examples: Examples, inputs: InputConfig, required: bool = True
         )
 
 
+def check_columns(examples: Examples) -> None:
+    """Refuse training objects without any static column; some of them may lack theirs.
+
+    Raises
+    ------
+    DataError
+        If all columns of all of some training records are missing.
+    """
+    places = np.unique(np.linspace(0, len(examples) - 1, SAMPLE).astype("int64"))
+    values = examples.static_at(places)
+    missing = [np.isin(values[:, place], column.missing) for place, column in enumerate(examples.spec.static)]
+    if not (np.isfinite(values) & ~np.stack(missing, axis=1)).any():
+        raise DataError(
+            f"{examples.directory.path}: the model reads static columns alone, and none of {len(values)} training "
+            f"objects has a value in one of them. Received: {', '.join(item.name for item in examples.spec.static)}"
+        )
+
+
 def check_periods(examples: Examples) -> None:
     """Refuse training objects of which none has a period to fold on; some of them may lack theirs.
 

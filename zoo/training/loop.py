@@ -127,6 +127,8 @@ def open_data(settled: Resolved):
             data.check_twins(splits[name])
     if "spectrum" in settled.hparams.parts():
         data.check_spectra(splits["train"], settled.inputs, set(settled.hparams.parts()) == {"spectrum"})
+    if set(settled.hparams.parts()) == {"static"}:
+        data.check_columns(splits["train"])
     if spec.period is not None:
         data.check_periods(splits["train"])
     return directory, spec, splits

@@ -206,6 +206,17 @@ def test_models_of_spectra_need_spectra(directory):
     data.check_spectra(parts["train"], InputConfig(), required=False)
 
 
+def test_models_of_columns_need_some(directory):
+    _, parts = _split(directory)
+    data.check_columns(parts["train"])
+    values = parts["train"].static_values(100, 0, rules=False)
+    columns = tuple(dataclasses.replace(column, missing=tuple(map(float, values[:, place])))
+                    for place, column in enumerate(parts["train"].spec.static))  # fmt: skip
+    parts["train"].spec = dataclasses.replace(parts["train"].spec, static=columns)
+    with pytest.raises(DataError, match="none of 14 training objects has a value in one.*Received: hostgal_photoz, "):
+        data.check_columns(parts["train"])
+
+
 class _Sampled(SimpleNamespace):
     """Training objects as the checks look at them."""
 
