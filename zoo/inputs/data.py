@@ -167,18 +167,73 @@ def _sample(examples: Examples):
     return map(decode, examples.serialized(places))
 
 
-def check_spectra(examples: Examples) -> None:
-    """Refuse training objects without spectra; some of them may lack theirs.
+def check_spectra(examples: Examples, inputs: InputConfig, required: bool = True) -> None:
+    """Refuse training objects without spectra that the model can read; some of them may lack theirs.
 
     Raises
     ------
     DataError
-        If none of some training records has a spectrum.
+        If none of some training records has a spectrum that is ``required``, or if of those that have one none reaches
+        the grid of ``inputs`` or has a flux that varies.
     """
-    if all(record.spectrum is None for record in _sample(examples)):
+    sample = [record.spectrum for record in _sample(examples)]
+    found = [spectrum for spectrum in sample if spectrum is not None and len(spectrum.wavelength)]
+    if not found and required:
         raise DataError(
-            f"{examples.directory.path}: the model reads spectra alone, and none of {min(SAMPLE, len(examples))} "
+            f"{examples.directory.path}: the model reads spectra alone, and none of {len(sample)} "
             "training objects has one. Valid: records of data_tools.spectra, lamost or psm. Received: no spectra"
+        )
+    first = inputs.spectrum_start
+    last = first + inputs.spectrum_step * (inputs.spectrum_points - 1)
+    ends = [(spectrum.wavelength.min(), spectrum.wavelength.max()) for spectrum in found]
+    if found and not any(low <= last and high >= first for low, high in ends):
+        raise DataError(
+            f"{examples.directory.path}: none of {len(found)} training spectra reaches the grid of the model; set "
+            f"--spectrum-start, --spectrum-step and --spectrum-points. Valid: {first:g} to {last:g} angstrom. "
+            f"Received: {min(low for low, _ in ends):g} to {max(high for _, high in ends):g} angstrom"
+        )
+    fluxes = [spectrum.flux[np.isfinite(spectrum.flux)] for spectrum in found]
+    if found and not any(len(flux) and flux.min() < flux.max() for flux in fluxes):
+        raise DataError(
+            f"{examples.directory.path}: none of {len(found)} training spectra has a flux that varies. "
+            "Received: the same flux, or none, at all wavelengths"
+        )
+
+
+def check_columns(examples: Examples) -> None:
+    """Refuse training objects without any static column; some of them may lack theirs.
+
+    Raises
+    ------
+    DataError
+        If all columns of all of some training records are missing.
+    """
+    places = np.unique(np.linspace(0, len(examples) - 1, SAMPLE).astype("int64"))
+    values = examples.static_at(places)
+    missing = [np.isin(values[:, place], column.missing) for place, column in enumerate(examples.spec.static)]
+    if not (np.isfinite(values) & ~np.stack(missing, axis=1)).any():
+        raise DataError(
+            f"{examples.directory.path}: the model reads static columns alone, and none of {len(values)} training "
+            f"objects has a value in one of them. Received: {', '.join(item.name for item in examples.spec.static)}"
+        )
+
+
+def check_periods(examples: Examples) -> None:
+    """Refuse training objects of which none has a period to fold on; some of them may lack theirs.
+
+    Raises
+    ------
+    DataError
+        If the period of all of some training records is missing or not positive.
+    """
+    column = examples.spec.period
+    place = [item.name for item in examples.directory.info.static_columns].index(column.name)
+    values = [np.nan if record.static is None else record.static[place] for record in _sample(examples)]
+    if not any(value > 0 and value not in column.missing for value in values):
+        raise DataError(
+            f"{examples.directory.path}: --fold-period: none of {len(values)} training objects has a period in the "
+            f"static column {column.name!r}. Valid: days, positive. "
+            f"Received: {', '.join(f'{value:g}' for value in values[:3])} ..."
         )
 
 

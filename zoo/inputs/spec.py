@@ -330,7 +330,8 @@ def check_compatible(spec: DataSpec, info, where: str) -> None:
     for name in spec.raw_static:
         if name not in have:
             raise DataError(
-                f"{where}: lacks the static column {name!r} that the model takes. "
+                f"{where}: lacks the static column {name!r} that the model takes. If data_tools.periods computed it "
+                "for the training objects: convert these data, run it on the records, and name what it writes. "
                 f"Received: {', '.join(have) or 'no static columns'}"
             )
     if spec.channels:

@@ -55,7 +55,8 @@ class CatalogueColumns(keras.layers.Layer):
         for name in columns:
             if name not in names:
                 raise UsageError(
-                    "the static columns of the data lack this one. "
+                    "the model reads a column (photo_cols, meta_columns or columns) and the static columns of the run "
+                    "lack this one: name it in --static-columns, or do not let the model read it. "
                     f"Valid: {', '.join(names) or 'none'}. Received: {name!r}"
                 )
         if "absolute" in roles.values() and PARALLAX not in names:

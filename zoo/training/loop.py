@@ -125,8 +125,12 @@ def open_data(settled: Resolved):
     if "target" in settled.hparams.parts():
         for name in {"train", "extra"} & set(splits):
             data.check_twins(splits[name])
-    if set(settled.hparams.parts()) == {"spectrum"}:
-        data.check_spectra(splits["train"])
+    if "spectrum" in settled.hparams.parts():
+        data.check_spectra(splits["train"], settled.inputs, set(settled.hparams.parts()) == {"spectrum"})
+    if set(settled.hparams.parts()) == {"static"}:
+        data.check_columns(splits["train"])
+    if spec.period is not None:
+        data.check_periods(splits["train"])
     return directory, spec, splits
 
 

@@ -89,3 +89,17 @@ def representation(run, modality: str | None = None, every: bool = False) -> Rep
 
     sizes = {name: int(found.shape[-1]) for name, found in zip(blocks, values(_example(run)), strict=True)}
     return Representation(lambda inputs: tf.concat(list(values(inputs)), axis=1), sizes, (COMBINED, *known))
+
+
+def anything(network, inputs):
+    """Say of which objects (batch,), bool, a network sees anything: by its modalities, or by its spectra alone.
+
+    True where neither says so.
+    """
+    import tensorflow as tf
+
+    if hasattr(network, "present"):
+        return tf.reduce_any(tf.stack(list(network.present(inputs).values())), axis=0)
+    if all(name.startswith("spectrum") for name in inputs):
+        return tf.reduce_any(inputs["spectrum_mask"], axis=1)
+    return tf.ones(tf.shape(next(iter(inputs.values())))[:1], bool)

@@ -13,6 +13,7 @@ from tfrecords.batch import named_objects
 from tfrecords.errors import UsageError
 from zoo.inputs.cuts import Cut
 from zoo.inputs.spec import check_compatible
+from zoo.training import modalities
 
 BATCH = 256
 
@@ -31,9 +32,16 @@ class Predictor:
 
         self.network, self.task = network, task
         self._run = tf.function(self._predict, reduce_retracing=True)
+        self._run_beside = tf.function(self._predict_beside, reduce_retracing=True)
 
     def _predict(self, inputs):
         return self.task.predictions(self.network, self.network(inputs, training=False))
+
+    def _predict_beside(self, inputs):
+        import tensorflow as tf
+
+        values = self._predict(inputs)
+        return tf.concat([values, tf.cast(modalities.anything(self.network, inputs), values.dtype)[:, None]], 1)
 
     def __call__(self, examples, stage, *, day=float("inf"), fraction=None, batch_size=BATCH, quiet=True, label=""):
         """Predict objects.
@@ -72,6 +80,12 @@ class Predictor:
         observations : array (cut, object), int64
         """
         return apply(self._run, len(self.task.columns()), examples, stage, cuts, batch_size, quiet, label)
+
+    def beside(self, examples, stage, *, day=float("inf"), quiet=True, label=""):
+        """Predict objects, see `__call__`, and say of which of them (object,), bool, the network sees anything."""
+        width = len(self.task.columns()) + 1
+        values, seen = apply(self._run_beside, width, examples, stage, [Cut(day)], BATCH, quiet, label)
+        return values[0][:, :-1], seen[0], values[0][:, -1] > 0
 
 
 def apply(function, columns: int, examples, stage, cuts, batch_size=BATCH, quiet=True, label=""):
@@ -211,12 +225,12 @@ def predict(run, data, *, source: str | None = None, day: float = float("inf"), 
     columns = run.task.columns()
 
     def table_of(piece):
-        values, observations = run.predictor(
+        values, observations, there = run.predictor.beside(
             piece.examples, piece.stage, day=day, quiet=quiet or piece.streamed, label="predicting"
         )
-        return _table(piece.ids, values, observations, columns, run)
+        return _table(piece.ids, values, observations, there, columns, run)
 
-    empty = _table([], np.zeros((0, len(columns)), "float32"), np.zeros(0, "int64"), columns, run)
+    empty = _table([], np.zeros((0, len(columns)), "float32"), np.zeros(0, "int64"), np.zeros(0, bool), columns, run)
     return collect(pieces(run, data, source, quiet), table_of, empty).drop(columns="row")
 
 
@@ -349,7 +363,7 @@ def pieces(run, data, source: str | None, quiet: bool, label: str = "predicting"
         yield Piece(ids, examples, stage, rows, opened, refused)
 
 
-def _table(ids, values, observations, columns, run):
+def _table(ids, values, observations, there, columns, run):
     import pandas as pd
 
     values = np.array(values)
@@ -366,8 +380,13 @@ def _table(ids, values, observations, columns, run):
     table = pd.concat([table, numbers], axis=1)
     table["observations"] = observations
     reasons = np.where(finite, "", "the network's output is not finite")
-    if {"light_curve", "stamps"} & set(run.bundle.config.parts()) and "static" not in run.bundle.config.parts():
+    parts = set(run.bundle.config.parts())
+    if {"light_curve", "stamps"} & parts and not {"static", "spectrum"} & parts:
         empty = np.asarray(observations) == 0
         reasons = np.where(finite & empty, "no observation left: the prediction is the model's prior", reasons)
+    elif "spectrum" in parts:
+        what = "no spectrum on the model's grid" if parts == {"spectrum"} else "every part of the object is missing"
+        prior = ": the prediction is the model's prior" if run.task.labelled else ""
+        reasons = np.where(finite & ~there, what + prior, reasons)
     table["reason"] = reasons
     return table

@@ -85,11 +85,10 @@ def initialise(network, sources, reset, bundle=None) -> list[str]:
                 )
             else:
                 left.append(path)
-        if not loaded:
-            raise DataError(
-                f"--init-from: no array of {run} fits this network"
-                f"{f' in part {part!r}' if part else ''}. Received: {source}"
-            )
+        # Biases fit by chance, those of a head wherever there are as many classes.
+        if not any(part or len(ours[path].shape) > 1 for path in loaded):
+            where = f" in part {part!r}" if part else f", but for vectors: {', '.join(loaded[:3])}" if loaded else ""
+            raise DataError(f"--init-from: no array of {run} fits this network{where}. Received: {source}")
         rest = f"; not loaded (absent, of another shape, or of other classes, bands or columns): {', '.join(left)}"
         lines.append(f"{source}: {len(loaded)} of {len(loaded) + len(left)} arrays loaded{rest if left else ''}")
         differing = other_inputs(bundle, before, {path.split("/")[0] for path in loaded}) if bundle else []

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from tests.trimodal_records import COLUMNS, make_record
 from tfrecords.errors import DataError, UsageError
+from tfrecords.info import StaticColumn
 from tfrecords.reader import RecordDirectory
 from tfrecords.sample import sample_path
+from tfrecords.schema import Spectrum, encode
 from tfrecords.subsets import SUBSETS, subset_cap
 from zoo.inputs import data, labels
 from zoo.inputs import spec as specs
@@ -198,4 +202,62 @@ def test_input_options_out_of_range(options):
 def test_models_of_spectra_need_spectra(directory):
     _, parts = _split(directory)
     with pytest.raises(DataError, match="none of 14 training objects.*Received: no spectra"):
-        data.check_spectra(parts["train"])
+        data.check_spectra(parts["train"], InputConfig())
+    data.check_spectra(parts["train"], InputConfig(), required=False)
+
+
+def test_models_of_columns_need_some(directory):
+    _, parts = _split(directory)
+    data.check_columns(parts["train"])
+    values = parts["train"].static_values(100, 0, rules=False)
+    columns = tuple(dataclasses.replace(column, missing=tuple(map(float, values[:, place])))
+                    for place, column in enumerate(parts["train"].spec.static))  # fmt: skip
+    parts["train"].spec = dataclasses.replace(parts["train"].spec, static=columns)
+    with pytest.raises(DataError, match="none of 14 training objects has a value in one.*Received: hostgal_photoz, "):
+        data.check_columns(parts["train"])
+
+
+class _Sampled(SimpleNamespace):
+    """Training objects as the checks look at them."""
+
+    def __len__(self):
+        return len(self.records)
+
+    def serialized(self, places):
+        return [encode(self.records[place]) for place in places]
+
+
+def _sampled(change):
+    records = [dataclasses.replace(item, **change(item)) for item in map(make_record, range(14))]
+    info = SimpleNamespace(static_columns=tuple(map(StaticColumn, COLUMNS)))
+    period = specs.Column("period", missing=(99.0,))
+    directory = SimpleNamespace(path="here", info=info)
+    return _Sampled(records=records, directory=directory, spec=SimpleNamespace(period=period))
+
+
+def _spectrum(shift=0.0, factor=1.0):
+    def change(item):
+        old = item.spectrum
+        return {"spectrum": old and Spectrum(old.wavelength + shift, old.flux * factor, old.ivar)}
+
+    return change
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_training_spectra_must_lie_on_the_grid_and_vary(required):
+    data.check_spectra(_sampled(_spectrum()), InputConfig(), required)
+    data.check_spectra(_sampled(_spectrum(3000)), InputConfig(), required)
+    with pytest.raises(DataError, match=r"none of 12 .* reaches the grid.*Valid: 3850 to 8998 ang.*Received: 12\d\d\d"):
+        data.check_spectra(_sampled(_spectrum(9000)), InputConfig(), required)
+    data.check_spectra(_sampled(_spectrum(9000)), InputConfig(spectrum_start=13000.0), required)
+    with pytest.raises(DataError, match="none of 12 training spectra has a flux that varies"):
+        data.check_spectra(_sampled(_spectrum(0, 0)), InputConfig(), required)
+
+
+def test_some_training_objects_must_have_a_period_to_fold_on():
+    data.check_periods(_sampled(lambda item: {}))
+    data.check_periods(_sampled(lambda item: {"static": None} if item.class_id else {}))
+    for value in (0.0, np.nan, -3.0, 99.0):
+        static = np.full(len(COLUMNS), value)
+        with pytest.raises(DataError, match="--fold-period: none of 14 training objects has a period in.*'period'"):
+            data.check_periods(_sampled(lambda item, static=static: {"static": static}))

@@ -50,7 +50,7 @@ def test_a_constant_or_empty_column_is_0():
 def test_columns_are_chosen_by_name_and_roles_can_be_left_out():
     layer = CatalogueColumns(NAMES, ("ruwe", "mean_vmag"), roles={})
     np.testing.assert_array_equal(layer.transformed(ROWS), ROWS[:, [5, 1]])
-    with pytest.raises(UsageError, match="lack this one. Valid: period.*Received: 'w1_mag'"):
+    with pytest.raises(UsageError, match="photo_cols.*--static-columns.*Valid: period.*Received: 'w1_mag'"):
         CatalogueColumns(NAMES, ("w1_mag",))
     with pytest.raises(UsageError, match="absolute magnitudes need the static column 'parallax'"):
         CatalogueColumns(("mean_vmag", "l"), ("mean_vmag",))

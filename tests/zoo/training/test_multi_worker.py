@@ -139,7 +139,9 @@ def _assert_same(ours, theirs):
     rows = [np.genfromtxt(path / "metrics.csv", delimiter=",", names=True) for path in (ours, theirs)]
     assert rows[0].dtype.names == rows[1].dtype.names
     for key in rows[0].dtype.names:
-        np.testing.assert_allclose(rows[0][key], rows[1][key], rtol=0, atol=1e-5, err_msg=key)
+        # Norms are no numbers near 1.
+        rtol = 1e-5 if key.startswith("gradient_norm") else 0
+        np.testing.assert_allclose(rows[0][key], rows[1][key], rtol=rtol, atol=1e-5, err_msg=key)
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,14 @@ import pytest
 
 from data_tools import features, gp_grid
 from tests.cases.variants import Example
+from tests.cases.workbench import Workbench
 from tests.conftest import ROOT
+from tests.trimodal_records import NO_SPECTRUM
 from tfrecords.errors import DataError, UsageError
+from zoo.training import bundle as bundles
 from zoo.training.loop import fit
 from zoo.training.prediction import pieces
+from zoo.training.run import Run
 
 FILES = sorted((ROOT / "tests" / "fixtures" / "plasticc_tiny").glob("*.csv.gz"))
 
@@ -70,6 +74,28 @@ def test_features_of_another_making_cannot_be_made_here(records):
     run = fit("atat", quiet=True, data=str(records), runs=str(records.parent / "runs"), batch_size=8, **options)
     with pytest.raises(UsageError, match="another making.*Received: features 1"):
         run.predict(FILES)
+
+
+PRIOR = ": the prediction is the model's prior"
+
+
+@pytest.mark.parametrize(
+    ("example", "lacking", "reason"),
+    [
+        (Example("galspecnet", "flux"), NO_SPECTRUM, f"no spectrum on the model's grid{PRIOR}"),
+        pytest.param(Example("astrom3", "avg"), (13,), f"every part of the object is missing{PRIOR}",
+                     marks=pytest.mark.slow),
+        pytest.param(Example("astrom3_clip", "columns"), (13,), "every part of the object is missing",
+                     marks=pytest.mark.slow),
+    ],
+    ids=["galspecnet", "astrom3", "astrom3_clip"],
+)  # fmt: skip
+def test_objects_of_which_nothing_is_seen_are_named(records, tmp_path, example, lacking, reason):
+    bench = Workbench(example, records)
+    bundles.save(tmp_path / "bundle", bench.bundle, bench.network)
+    table = Run(tmp_path).predict(bench.directory.path).set_index("object_id")
+    expected = {f"star{number:02d}": reason if number in lacking else "" for number in range(42)}
+    assert table["reason"].to_dict() == expected
 
 
 def test_files_of_another_survey_are_named_as_such():

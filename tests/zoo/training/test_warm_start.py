@@ -148,6 +148,17 @@ def test_a_network_of_another_kind_gives_nothing(run):
         warm_start.initialise(network, [str(run.path)], None)
 
 
+def test_biases_that_happen_to_fit_are_no_start(run, monkeypatch):
+    """A network of another kind on the same classes has a head with as many biases."""
+    network = registry.create("galspecnet", dataclasses.replace(run.bundle.spec.model_info(), spectrum_size=300))
+    assert tuple(network.head.bias.shape) == (14,)
+    monkeypatch.setattr(warm_start.bundles, "load_network", lambda path: network)
+    with pytest.raises(DataError, match="fits this network, but for vectors: head/bias. Received"):
+        warm_start.initialise(registry.create("informer", network.info), [str(run.path)], None)
+    narrower = registry.create("galspecnet", network.info, channels=[64, 64, 32, 31])
+    assert "head/kernel" in warm_start.initialise(narrower, [str(run.path)], None)[0]
+
+
 def test_unknown_parts_are_named(run, fresh):
     network, _ = fresh
     for flag, use in (
