@@ -50,7 +50,7 @@ class _Watched(Trainable):
     """Keeps the norm of every step's gradient before it is clipped."""
 
     def _guarded(self, loss, gradients):
-        self.norms.append(float(tf.linalg.global_norm(gradients)))
+        self.watched.append(float(tf.linalg.global_norm(gradients)))
         return super()._guarded(loss, gradients)
 
 
@@ -76,7 +76,7 @@ def check_optimizer(case: Case):
     network = _Perceptron([(before[f"{name}.weight"], before[f"{name}.bias"]) for name in names])
     classes = tuple(map(str, range(len(before[f"{names[-1]}.bias"]))))
     model = _Watched(network, Classify(SimpleNamespace(classes=classes), run), run.clip_norm, run.coupled_decay)
-    model.norms = []
+    model.watched = []
     model.compile(optimizer(run, 1), jit_compile=False)
     model.optimizer.build(network.trainable_variables)
     labels = tf.constant(inputs["labels"], "int32")
@@ -89,7 +89,7 @@ def check_optimizer(case: Case):
     for name, step in zip(names, network.steps, strict=True):
         kernel, bias = step.get_weights()
         after |= {f"{name}.weight": kernel.T, f"{name}.bias": bias}
-    ours = {"loss_per_step": losses, "grad_norm_before_clip": model.norms}
+    ours = {"loss_per_step": losses, "grad_norm_before_clip": model.watched}
     found = [compare(f"w1/{key}", after[key], value, TOLERANCE) for key, value in case.group("w1").items()]
     for key, theirs in expected.items():
         scale = max(1.0, float(np.abs(theirs).max(initial=0.0)))
