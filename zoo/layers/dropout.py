@@ -14,7 +14,7 @@ class Dropout(keras.layers.Dropout):
     """Set a share ``rate`` of the elements to zero in training and divide the others by 1 − rate.
 
     Elements are kept or dropped independently, by 16 random bits each: the rate is rounded to 1/65536, in the divisor
-    too. Keras draws a float for each, which takes longer than all the rest; with a ``noise_shape`` this layer does, too.
+    too. Keras draws a float for each, which takes longer than all the rest; with a ``noise_shape`` so does this layer.
     """
 
     def call(self, inputs, training=False):
