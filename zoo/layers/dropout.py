@@ -5,16 +5,17 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-LEAST, MOST = -(2**15), 2**15
-"""Of 16 bits as an integer with a sign, the upper end exclusive."""
+STEPS = 256
+"""Values of the eight bits that decide on an element."""
 
 
 @keras.saving.register_keras_serializable(package="zoo")
 class Dropout(keras.layers.Dropout):
-    """Set a share ``rate`` of the elements to zero in training and divide the others by 1 − rate.
+    """Set a share r of the elements to zero in training and divide the others by 1 − r.
 
-    Elements are kept or dropped independently, by 16 random bits each: the rate is rounded to 1/65536, in the divisor
-    too. Keras draws a float for each, which takes longer than all the rest; with a ``noise_shape`` so does this layer.
+    Elements are kept or dropped independently. In each call r is one of the two multiples of 1/256 next to ``rate``,
+    drawn so that its mean is ``rate``: eight random bits then decide on an element. Keras draws a float for each, which
+    takes longer than all the rest; with a ``noise_shape`` so does this layer.
     """
 
     def call(self, inputs, training=False):
@@ -23,11 +24,12 @@ class Dropout(keras.layers.Dropout):
         if self.noise_shape is not None:
             return super().call(inputs, training=training)
         width = ops.shape(inputs)[-1]
-        shape = (*ops.shape(inputs)[:-1], (width + 1) // 2)
-        # A draw of 32 bits decides on two elements.
+        shape = (*ops.shape(inputs)[:-1], (width + 3) // 4)
+        # A draw of 32 bits decides on four elements.
         draws = keras.random.randint(shape, -(2**31), 2**31 - 1, dtype="int32", seed=self.seed_generator)
-        draws = ops.view(draws, "int16")[..., :width]
-        first = min(round(LEAST + self.rate * (MOST - LEAST)), MOST - 1)
-        keep = ops.cast(draws >= ops.cast(first, "int16"), inputs.dtype)
+        draws = ops.view(draws, "int8")[..., :width]
+        dropped = ops.floor(self.rate * STEPS + keras.random.uniform((), seed=self.seed_generator))
+        dropped = ops.minimum(dropped, STEPS - 1)
+        keep = ops.cast(draws >= ops.cast(dropped - STEPS // 2, "int8"), inputs.dtype)
         # A product, whose gradient is one more; a choice would take two passes over memory in both directions.
-        return inputs * (keep * ((MOST - LEAST) / (MOST - first)))
+        return inputs * (keep * ops.cast(STEPS / (STEPS - dropped), inputs.dtype))

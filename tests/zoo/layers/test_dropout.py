@@ -13,18 +13,28 @@ from zoo.layers.dropout import Dropout
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
 def test_share_scale_and_independence(rate):
     layer = Dropout(rate, seed=3)
-    values = np.ones((301, 7, 101), "float32")  # an odd number of elements
+    values = np.ones((301, 7, 101), "float32")  # the last axis is no multiple of four
     result = np.array(layer(values, training=True))
     kept = result > 0
+    (scale,) = np.unique(result[kept])
+    dropped = 1 - 1 / scale
+    assert abs(dropped - rate) < 1 / 256 and dropped * 256 == pytest.approx(round(dropped * 256), abs=1e-3)
     error = np.sqrt(rate * (1 - rate) / kept.size)
-    assert kept.mean() == pytest.approx(1 - rate, abs=5 * error)
-    np.testing.assert_allclose(result[kept], 1 / (1 - rate), rtol=2e-4)
-    # Two elements share a draw, and neighbours must not follow each other.
+    assert kept.mean() == pytest.approx(1 - dropped, abs=5 * error)
+    # Four elements share a draw, and neighbours must not follow each other.
     flat = kept.reshape(-1).astype("float64")
-    for lag in (1, 2, 101):
+    for lag in (1, 2, 3, 101):
         together = np.mean(flat[:-lag] * flat[lag:]) - flat.mean() ** 2
         assert abs(together) < 5 * error
     np.testing.assert_array_equal(layer(values), values)
+
+
+def test_the_mean_rate_is_the_rate():
+    layer = Dropout(0.1, seed=4)  # 25.6 of 256
+    scales = [np.array(layer(np.ones((4, 64), "float32"), training=True)).max() for _ in range(300)]
+    found, counts = np.unique(np.round(256 - 256 / np.array(scales), 3), return_counts=True)
+    np.testing.assert_array_equal(found, [25, 26])
+    assert counts[1] / 300 == pytest.approx(0.6, abs=0.1)
 
 
 def test_gradient_goes_where_values_stay():
