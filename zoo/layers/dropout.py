@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 from keras import ops
 
@@ -23,11 +25,11 @@ class Dropout(keras.layers.Dropout):
             return inputs
         if self.noise_shape is not None:
             return super().call(inputs, training=training)
-        width = ops.shape(inputs)[-1]
-        shape = (*ops.shape(inputs)[:-1], (width + 3) // 4)
-        # A draw of 32 bits decides on four elements.
+        number = math.prod(ops.shape(inputs))
+        # A draw of 32 bits decides on four elements; views need a last axis whose length is known beforehand.
+        shape = (-(-number // 4), 1)
         draws = keras.random.randint(shape, -(2**31), 2**31 - 1, dtype="int32", seed=self.seed_generator)
-        draws = ops.view(draws, "int8")[..., :width]
+        draws = ops.reshape(ops.reshape(ops.view(draws, "int8"), (-1,))[:number], ops.shape(inputs))
         dropped = ops.floor(self.rate * STEPS + keras.random.uniform((), seed=self.seed_generator))
         dropped = ops.minimum(dropped, STEPS - 1)
         keep = ops.cast(draws >= ops.cast(dropped - STEPS // 2, "int8"), inputs.dtype)
