@@ -151,6 +151,26 @@ def _check_alike(first: ScoredRun, other: ScoredRun) -> None:
         )
 
 
+def by_group(run_dirs: Sequence[str | Path], read) -> dict[str, list[dict[str, Any]]]:
+    """Read runs, a dict with ``model`` and ``preset`` each, and give those of one model and preset together.
+
+    Raises
+    ------
+    UsageError
+        A run is given twice.
+    """
+    paths = [Path(path) for path in run_dirs]
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UsageError(
+            f"a run may be given once, or its group's spread is too small. Received: {', '.join(map(str, paths))}"
+        )
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for path in paths:
+        run = read(path)
+        groups.setdefault(f"{run['model']} {run['preset']}", []).append(run)
+    return groups
+
+
 def mean_by(groups, pick, keys: list[str], columns: list[str]) -> pd.DataFrame:
     """Mean and population standard deviation of columns over the runs of every group, NaN left out."""
     import pandas as pd

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfrecords.errors import DataError, UsageError
+from tfrecords.errors import DataError
 from zoo.reports.predictions import day_text
 from zoo.reports.reconstruct import KINDS
-from zoo.reports.several import SPREAD, mean_by
+from zoo.reports.several import SPREAD, by_group, mean_by
 from zoo.reports.write import markdown_table, number, records, write_csv, write_figure, write_json, write_text
 
 if TYPE_CHECKING:
@@ -47,15 +47,7 @@ def write_comparison(run_dirs: Sequence[str | Path], out_dir: str | Path) -> Pat
 
     from zoo.reports.plots.reconstruction import comparison_figure
 
-    paths = [Path(path) for path in run_dirs]
-    if len({path.resolve() for path in paths}) < len(paths):
-        raise UsageError(
-            f"a run may be given once, or its group's spread is too small. Received: {', '.join(map(str, paths))}"
-        )
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for path in paths:
-        run = _read(path)
-        groups.setdefault(f"{run['model']} {run['preset']}", []).append(run)
+    groups = by_group(run_dirs, _read)
     by_days = mean_by(groups, lambda run: run["table"], ["day"], list(COLUMNS))
     runs = [run for members in groups.values() for run in members]
     last = by_days["day"].max()

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfrecords.errors import DataError, UsageError
+from tfrecords.errors import DataError
 from zoo.reports.retrieval import LOSSES, PLACES, contrast_text
-from zoo.reports.several import SPREAD, mean_by
+from zoo.reports.several import SPREAD, by_group, mean_by
 from zoo.reports.write import markdown_table, number, records, write_csv, write_figure, write_json, write_text
 
 if TYPE_CHECKING:
@@ -48,15 +48,7 @@ def write_comparison(run_dirs: Sequence[str | Path], out_dir: str | Path) -> Pat
 
     from zoo.reports.plots.retrieval import comparison_figure
 
-    paths = [Path(path) for path in run_dirs]
-    if len({path.resolve() for path in paths}) < len(paths):
-        raise UsageError(
-            f"a run may be given once, or its group's spread is too small. Received: {', '.join(map(str, paths))}"
-        )
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for path in paths:
-        run = _read(path)
-        groups.setdefault(f"{run['model']} {run['preset']}", []).append(run)
+    groups = by_group(run_dirs, _read)
     runs = [run for members in groups.values() for run in members]
     table = pd.DataFrame([_line(run) for run in runs]).astype({"fold": "Int64", "seed": "Int64"})
     whole = mean_by(groups, lambda run: pd.DataFrame([_line(run)]), ["split"], ["objects", *CONTRAST, *SEARCH])
