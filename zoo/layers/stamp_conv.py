@@ -15,29 +15,50 @@ def halved(size: int) -> int:
     return -(-size // 2)
 
 
-def doubled(images, size: int):
-    """Repeat every pixel of images (batch, n, n, channel) by its nearest neighbour to a side of 2n or 2n − 1.
+def doubled_convolution(images, kernel, size: int):
+    """Convolve images whose pixels are repeated to a side of 2n or 2n − 1, without making the larger images.
 
-    The row i of the result is the row ⌊i n / size⌋ of the image, which for these sizes is ⌊i / 2⌋. The resizing of
-    TensorFlow takes other rows for 2n − 1.
+    Row i of the larger images is row ⌊i / 2⌋ of the smaller, and columns likewise. (The resizing of TensorFlow takes
+    other rows for 2n − 1.) The 2 × 2 copies of a pixel meet the kernel one step apart. Together they are a transposed
+    convolution of stride 2, whose kernel (4, 4) is the sum of four shifted ones: 16 n² products instead of 36 n².
+
+    Parameters
+    ----------
+    images : tensor (batch, n, n, channel)
+    kernel : tensor (3, 3, channel, filter)
+    size : int
+        Side of the result.
+
+    Returns
+    -------
+    tensor (batch, size, size, filter)
+        As of a "same" convolution of stride 1.
     """
     side = images.shape[1]
     if size not in (2 * side, 2 * side - 1):
         raise ValueError(f"the side doubles, or is one less. Valid: {2 * side - 1}, {2 * side}. Received: {size}")
-    rows, odd = [place // 2 for place in range(size)], 2 * side - size
+    odd = size < 2 * side
+    spread = _with_shifted(_with_shifted(kernel, 0), 1)
+    # The transposed convolution wants its axes so, and turns the kernel.
+    spread = ops.transpose(ops.flip(spread, (0, 1)), (0, 1, 3, 2))
+    kernel, spread = -ops.cast(kernel, images.dtype), ops.cast(spread, images.dtype)
+    found = ops.conv_transpose(images, spread, 2, "same", output_padding=1 if odd else None)
+    if not odd:
+        return found
+    # The last row and column of pixels have no second copy: what it gave to their only neighbour goes.
+    last = ops.repeat(images[:, -1:], 2, axis=2)
+    row = ops.conv(last, kernel[2:], 1, "same", "channels_last")[:, :, :size]
+    last = ops.repeat(images[:, :, -1:], 2, axis=1)[:, :size]
+    column = ops.conv(last, kernel[:, 2:], 1, "same", "channels_last")
+    found = found + ops.pad(row, [[0, 0], [size - 1, 0], [0, 0], [0, 0]])
+    return found + ops.pad(column, [[0, 0], [0, 0], [size - 1, 0], [0, 0]])
 
-    # The gradient, a sum over each pixel's copies, is written out: that of a gather is slower than a pool.
-    @ops.custom_gradient
-    def apply(images):
-        def gradient(*arguments, upstream=None):
-            if upstream is None:
-                (upstream,) = arguments
-            whole = ops.pad(upstream, [[0, 0], [0, odd], [0, odd], [0, 0]])
-            return 4.0 * ops.average_pool(whole, 2, 2, data_format="channels_last")
 
-        return ops.take(ops.take(images, rows, axis=1), rows, axis=2), gradient
-
-    return apply(images)
+def _with_shifted(kernel, axis):
+    """Give the kernel and itself shifted by one along an axis, added up: longer by one there."""
+    before, after = ([[0, 0]] * len(kernel.shape) for _ in range(2))
+    before[axis], after[axis] = [1, 0], [0, 1]
+    return ops.pad(kernel, before) + ops.pad(kernel, after)
 
 
 @keras.saving.register_keras_serializable(package="zoo")
@@ -56,7 +77,7 @@ class ImageBatchNorm(MaskedBatchNorm):
         return images_shape
 
 
-def normalised(images, convolution, norm, counted=None, training=None):
+def normalised(images, convolution, norm, counted=None, training=None, size=None):
     """Give what an `ImageBatchNorm` makes of a convolution's result; outside training the two are one convolution.
 
     Parameters
@@ -66,14 +87,23 @@ def normalised(images, convolution, norm, counted=None, training=None):
         Without activation.
     norm : ImageBatchNorm
     counted : tensor (batch,), bool, optional
+    size : int, optional
+        The images are doubled to this side before, see `doubled_convolution`.
     """
     if training and norm.trainable:
-        return norm(convolution(images), counted, training=True)
+        return norm(_convolved(images, convolution.kernel, convolution.bias, convolution, size), counted, training=True)
     scale, shift = norm.affine()
     kernel = ops.cast(convolution.kernel, "float32") * scale
     bias = ops.cast(convolution.bias, "float32") * scale + shift
-    found = ops.conv(images, ops.cast(kernel, images.dtype), convolution.strides, convolution.padding, "channels_last")
-    return found + ops.cast(bias, images.dtype)
+    return _convolved(images, kernel, bias, convolution, size)
+
+
+def _convolved(images, kernel, bias, convolution, size):
+    bias = ops.cast(bias, images.dtype)
+    if size:
+        return doubled_convolution(images, kernel, size) + bias
+    kernel = ops.cast(kernel, images.dtype)
+    return ops.conv(images, kernel, convolution.strides, convolution.padding, "channels_last") + bias
 
 
 def _convolutions(filters, strides, policy):
@@ -151,8 +181,8 @@ class StampEncoder(keras.layers.Layer):
 class StampDecoder(keras.layers.Layer):
     """Dense ReLU to the encoder's last image, then two convolutions at each of its sides back up to the stamp.
 
-    Between the sides the image is repeated, see `doubled`. Convolutions are 3 × 3 of stride 1 with batch normalisation
-    and ReLU; the last one has neither but ``activation``.
+    Between the sides pixels are repeated, see `doubled_convolution`. Convolutions are 3 × 3 of stride 1 with batch
+    normalisation and ReLU; the last one has neither but ``activation``.
 
     Parameters
     ----------
@@ -194,9 +224,8 @@ class StampDecoder(keras.layers.Layer):
         first = self.sides[0]
         images = ops.reshape(self.dense(latent), (-1, first, first, self.settings["filters"]))
         for place, norm in enumerate(self.norms):
-            if place in (2, 4):
-                images = doubled(images, self.sides[place // 2])
-            images = ops.relu(normalised(images, self.convolutions[place], norm, counted, training))
+            size = self.sides[place // 2] if place in (2, 4) else None
+            images = ops.relu(normalised(images, self.convolutions[place], norm, counted, training, size))
         return self.activation(self.convolutions[-1](images))
 
     def compute_output_shape(self, latent_shape, counted_shape=None):

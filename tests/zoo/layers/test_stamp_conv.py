@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from zoo.layers.batch_renorm import BatchRenorm
-from zoo.layers.stamp_conv import ImageBatchNorm, doubled, normalised
+from zoo.layers.stamp_conv import ImageBatchNorm, doubled_convolution, normalised
 from zoo.layers.stamp_turns import quarter_turns
 from zoo.models.alexnet.model import local_response
 
@@ -23,20 +23,21 @@ def test_turns_are_numpys_one_after_another():
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize(("side", "size"), [(6, 11), (11, 21), (6, 12), (1, 1), (16, 31)])
-def test_doubling_takes_the_row_below(side, size):
-    images = RNG.normal(size=(2, side, side, 3)).astype("float32")
+@pytest.mark.parametrize(("side", "size"), [(6, 11), (11, 21), (6, 12), (1, 1), (2, 3), (16, 31)])
+def test_doubling_and_convolution_are_one(side, size):
+    images = tf.Variable(RNG.normal(size=(2, side, side, 3)).astype("float32"))
+    kernel = tf.Variable(RNG.normal(size=(3, 3, 3, 4)).astype("float32"))
     rows = np.arange(size) * side // size
-    found = ops.convert_to_numpy(doubled(ops.convert_to_tensor(images), size))
-    np.testing.assert_array_equal(found, images[:, rows][:, :, rows])
-    with tf.GradientTape() as tape:
-        watched = tf.Variable(images)
-        result = doubled(watched, size)
-    upstream, expected = RNG.normal(size=found.shape).astype("float32"), np.zeros_like(images)
-    np.add.at(expected, np.ix_(range(2), rows, rows), upstream)
-    np.testing.assert_allclose(tape.gradient(result, watched, upstream), expected, atol=1e-5)
+    upstream = RNG.normal(size=(2, size, size, 4)).astype("float32")
+    with tf.GradientTape(persistent=True) as tape:
+        expected = tf.nn.conv2d(tf.gather(tf.gather(images, rows, axis=1), rows, axis=2), kernel, 1, "SAME")
+        found = doubled_convolution(tf.convert_to_tensor(images), tf.convert_to_tensor(kernel), size)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    for variable in (images, kernel):
+        wanted = tape.gradient(expected, variable, upstream)
+        np.testing.assert_allclose(tape.gradient(found, variable, upstream), wanted, rtol=1e-5, atol=2e-5 * size)
     with pytest.raises(ValueError, match=f"Received: {size + 2}"):
-        doubled(ops.convert_to_tensor(images), size + 2)
+        doubled_convolution(tf.convert_to_tensor(images), tf.convert_to_tensor(kernel), size + 2)
 
 
 def test_outside_training_convolution_and_normalisation_are_one():
