@@ -42,7 +42,9 @@ def doubled_convolution(images, kernel, size: int):
     # The transposed convolution wants its axes so, and turns the kernel.
     spread = ops.transpose(ops.flip(spread, (0, 1)), (0, 1, 3, 2))
     kernel, spread = -ops.cast(kernel, images.dtype), ops.cast(spread, images.dtype)
-    found = ops.conv_transpose(images, spread, 2, "same", output_padding=1 if odd else None)
+    found = ops.conv_transpose(
+        images, spread, 2, "same", output_padding=1 if odd else None, data_format="channels_last"
+    )
     if not odd:
         return found
     # The last row and column of pixels have no second copy: what it gave to their only neighbour goes.
