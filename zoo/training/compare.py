@@ -105,6 +105,7 @@ def compare(
     twice = {row.key for row in rows if [each.key for each in rows].count(row.key) > 1}
     if twice:
         raise UsageError(f"--models: every model and preset once. Received: {sorted(twice)[0]} twice")
+    _check_data([item for item in contenders if not item.trained], directory)
     tree = _tree(levels, contenders, directory)
     _check_settings(out, directory.info.fingerprint, shared)
     for number, contender in enumerate(rows, start=1):
@@ -163,6 +164,24 @@ def _checked(contender: Contender, directory) -> Contender:
             f"Valid: fingerprint {directory.info.fingerprint}. Received: {contender.trained}, {fingerprint}"
         )
     return dataclasses.replace(contender, fold=(contender.fold or 0) if directory.info.folds else None)
+
+
+def _check_data(contenders: list[Contender], directory) -> None:
+    """Raise the first UsageError if none can read the data as asked; one that can leaves the others failed rows."""
+    from zoo.inputs import spec
+
+    refused = []
+    for contender in contenders:
+        settled = _settled(contender)
+        parts = baselines.PRESETS[contender.preset] if contender.is_baseline else settled.hparams.parts()
+        try:
+            spec.describe(directory, parts, settled.inputs, settled.selection)
+        except UsageError as error:
+            refused.append(error)
+        except DataError:
+            pass
+    if refused and len(refused) == len(contenders):
+        raise refused[0]
 
 
 def _tree(name: str | None, contenders: list[Contender], directory):

@@ -123,11 +123,12 @@ def compute(run, data, *, source=None, split="all", day=float("inf"), column=Non
     extra = None if column in (None, "class", "split", "observations") else column
 
     def table_of(piece):
+        # Before the network: a column that is not there shall not be found missing after hours.
+        more = _from_records(piece, extra, images if thumbnails else None) if extra or thumbnails else None
         values, observations = apply(
             represent, width, piece.examples, piece.stage, [Cut(day)], quiet=quiet or piece.streamed,
             label="embedding",
         )  # fmt: skip
-        more = _from_records(piece, extra, images if thumbnails else None) if extra or thumbnails else None
         return _table(run, piece.ids, piece.examples.labels, values[0], observations[0], extra, more, shown.sizes)
 
     none = np.zeros((0, width), "float32")

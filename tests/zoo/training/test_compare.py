@@ -199,6 +199,15 @@ def test_wrong_usage_trains_nothing(models, flags, words, records, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_columns_that_no_model_finds_train_nothing(stamp_records, tmp_path):
+    with pytest.raises(UsageError, match="Received: .*fwhmm"):
+        compare.compare(
+            ["stamp_classifier", "stamp_ae"], tmp_path / "out", data=stamp_records,
+            arguments=["--alert-columns", "fwhmm"], quiet=True,
+        )  # fmt: skip
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_tree_without_the_classes_trains_nothing(records, tmp_path):
     for name in ("elasticc", "elastic"):
         with pytest.raises(UsageError, match="elasticc"):
