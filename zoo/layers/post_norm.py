@@ -72,9 +72,10 @@ class Attention(keras.layers.Layer):
         """1/√d_h, which goes into the query's projection."""
         return 1.0 / math.sqrt(self.width // self.num_heads)
 
-    def heads(self, projected, parts=1):
-        """Give ``parts`` tensors (batch, head, token, head width) of (batch, token, parts · width)."""
-        batch, length = ops.shape(projected)[0], ops.shape(projected)[1]
+    def heads(self, projected, tokens, parts=1):
+        """Give ``parts`` tensors (batch, head, token, head width) of (batch, token, parts · width) and its tokens."""
+        # The tokens' shape: that of a product is a reshaped one's, and tf2onnx takes it for what it was before.
+        batch, length = ops.shape(tokens)[0], ops.shape(tokens)[1]
         shape = (batch, length, parts, self.num_heads, self.width // self.num_heads)
         # One transposition for all parts; taking them apart behind it copies nothing.
         return ops.unstack(ops.transpose(ops.reshape(projected, shape), (2, 0, 3, 1, 4)), parts, axis=0)
@@ -112,8 +113,9 @@ class Attention(keras.layers.Layer):
             Added to the scores (batch, head, query, key), see `score_bias`.
         """
         if memory is None:
-            return self.attend(*self.heads(self.projections(tokens), 3), bias)
-        return self.attend(*self.heads(self.queries(tokens)), *self.heads(self.keys_values(memory), 2), bias)
+            return self.attend(*self.heads(self.projections(tokens), tokens, 3), bias)
+        query, both = self.heads(self.queries(tokens), tokens), self.heads(self.keys_values(memory), memory, 2)
+        return self.attend(*query, *both, bias)
 
     def compute_output_shape(self, input_shape, *_args, **_kwargs):
         return input_shape
@@ -218,10 +220,10 @@ class PostNormDecoderBlock(_Block):
             With the token's own keys and values.
         """
         attention, crossing = self.self_attention, self.cross_attention
-        query, *own = attention.heads(attention.projections(token), 3)
+        query, *own = attention.heads(attention.projections(token), token, 3)
         cache = tuple(ops.where(place, new, old) for new, old in zip(own, cache, strict=True))
         token = self.norm_1(token + attention.attend(query, *cache, self_bias))
-        (query,) = crossing.heads(crossing.queries(token))
+        (query,) = crossing.heads(crossing.queries(token), token)
         token = self.norm_2(token + crossing.attend(query, *memory, cross_bias))
         return self._feed_forward(self.norm_3, token, False), cache
 
@@ -340,7 +342,7 @@ class SeriesDecoder(_Stack):
         shape = (ops.shape(memory)[0], heads, rows, width // heads)
         caches = tuple((ops.zeros(shape, self.compute_dtype),) * 2 for _ in self.blocks)
         crossing = [block.cross_attention for block in self.blocks]
-        return caches, [layer.heads(layer.keys_values(memory), 2) for layer in crossing]
+        return caches, [layer.heads(layer.keys_values(memory), memory, 2) for layer in crossing]
 
     def step(self, row, number, position, caches, memory, allowed, memory_valid):
         """Decode one row (batch, 1, band), row ``number``, that may attend to rows (batch, row) ``allowed``.

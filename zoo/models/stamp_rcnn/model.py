@@ -161,10 +161,8 @@ class StampRcnn(StampNetwork):
     def call(self, inputs, training=None):
         hidden, whole = self._hidden(inputs, training)
         # Back to the frames that end the windows.
-        size = self.config.window
-        behind = hidden[:, : ops.shape(hidden)[1] - (size - 1)]
-        early = ops.repeat(hidden[:, :1], ops.shape(hidden)[1] - ops.shape(behind)[1], axis=1)
-        frames = ops.concatenate([early, behind], axis=1)
+        places = ops.arange(ops.shape(hidden)[1], dtype="int32") - (self.config.window - 1)
+        frames = ops.take(hidden, ops.maximum(places, 0), axis=1)
         count = ops.any(whole, axis=1)[:, None, None]
         frames = ops.where(count, frames, ops.zeros_like(frames))
         return {"logits": ops.cast(self.head(self.computed(frames)), "float32"), "mask": whole}

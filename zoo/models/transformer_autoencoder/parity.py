@@ -170,7 +170,7 @@ def _layers(model, source, expected):
         name = f"encoder_layer_{place}"
         if f"{name}_attention" in expected:
             attention = block.self_attention
-            query, keys, _ = attention.heads(attention.projections(tokens), 3)
+            query, keys, _ = attention.heads(attention.projections(tokens), tokens, 3)
             weights = attention_weights(query, keys, bias)
             found.append(_close(f"{name}_attention", weights, expected[f"{name}_attention"]))
         tokens = block(tokens, bias)
