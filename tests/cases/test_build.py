@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.cases import variants
-from zoo import registry
+from zoo import registry, views
 
 
 def _shapes(network) -> dict[str, tuple]:
@@ -27,6 +28,23 @@ def test_the_seed_decides_the_weights_and_nothing_else(example, make_bench):
         np.testing.assert_array_equal(ours, theirs)
     pairs = zip(network.get_weights(), other.get_weights(), strict=True)
     assert any((ours != theirs).any() for ours, theirs in pairs)
+
+
+@pytest.mark.parametrize("example", variants.costly(variants.one_a_view()), ids=str)
+def test_objects_and_lengths_may_be_unknown_in_the_graph(example, make_bench):
+    # As the pipeline of a fit has them; arrays at hand would hide what takes a number of frames for granted.
+    bench = make_bench(example)
+    known = views.sizes(bench.spec.model_info())
+    signature = {
+        name: tf.TensorSpec([known.get(axis) for axis in axes], kind, name)
+        for name, (axes, kind) in views.tensors(example.entry.view, bench.bundle.config.parts()).items()
+    }
+    expected = {name: value.shape[1:] for name, value in bench.network(bench.batch()[0], training=False).items()}
+    for training in (False, True):
+        traced = tf.function(lambda inputs, training=training: bench.network(inputs, training=training))
+        found = traced.get_concrete_function(signature).structured_outputs
+        for name, value in found.items():
+            assert value.shape[1:].is_compatible_with(expected[name]), name
 
 
 def test_tied_layers_are_there(bench):

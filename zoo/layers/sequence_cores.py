@@ -38,7 +38,8 @@ class _Core(keras.layers.Layer):
         sequence, count = front(sequence, mask)
         length = self.settings["frames"]
         sequence = ops.pad(sequence, ((0, 0), (0, length), (0, 0)))[:, :length]
-        return sequence, ops.minimum(count, length)
+        # The number of frames that come in may be unknown in the graph; of those that go out it is not.
+        return ops.reshape(sequence, (-1, length, sequence.shape[-1])), ops.minimum(count, length)
 
     def get_config(self):
         return super().get_config() | self.settings
