@@ -15,6 +15,12 @@ TOLERANCE = 1e-5
 """Largest difference between the written model and the network, relative to the largest number above 1."""
 
 
+def difference(ours, theirs) -> float:
+    """Give the largest difference of two arrays of numbers, relative to the largest of the first above 1."""
+    scale = max(1.0, float(np.max(np.abs(ours), initial=0.0)))
+    return float(np.max(np.abs(ours.astype("float64") - theirs), initial=0.0)) / scale
+
+
 def write_onnx(run: Run, path: Path, tensors) -> None:
     """Write the network of a run as ONNX, its inputs the tensors of its view; an output ``mask`` is ``output_mask``.
 
@@ -85,11 +91,9 @@ def _check(run: Run, session, tensors, path: Path) -> None:
     found = session.run(None, {key: value.numpy() for key, value in tensors.items() if key in wanted})
     found = dict(zip(names, found, strict=True))
     for head in run.network.heads:
-        ours = np.asarray(expected[head], "float64")
-        scale = max(1.0, float(np.max(np.abs(ours), initial=0.0)))
-        difference = float(np.max(np.abs(ours - found[head]), initial=0.0)) / scale
-        if not difference <= TOLERANCE:
+        found_difference = difference(np.asarray(expected[head]), found[head])
+        if not found_difference <= TOLERANCE:
             raise DataError(
                 f"{path}: the ONNX model does not give the network's {head!r}. "
-                f"Valid: a difference <= {TOLERANCE}. Received: {difference}"
+                f"Valid: a difference <= {TOLERANCE}. Received: {found_difference}"
             )

@@ -9,11 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords.errors import DataError, UsageError
-from zoo.training.onnx_model import write_onnx
+from zoo.training.onnx_model import TOLERANCE, difference, write_onnx
 from zoo.training.run import Run, load_run
-
-TOLERANCE = 1e-5
-"""Largest difference between the written model and the network, relative to the largest number above 1."""
 
 SPECTRUM = ("wavelength", "spectrum_flux", "spectrum_ivar")
 """Arrays of spectra that ``serve`` takes."""
@@ -260,12 +257,6 @@ def _examples(run: Run, objects: int = 5):
     return arrays, records
 
 
-def _difference(ours, theirs) -> float:
-    # Fluxes are large numbers: beyond 1 the difference is relative to the largest.
-    scale = max(1.0, float(np.max(np.abs(ours), initial=0.0)))
-    return float(np.max(np.abs(ours.astype("float64") - theirs), initial=0.0)) / scale
-
-
 def _check(run: Run, endpoints: dict, loaded, target: Path) -> None:
     """Compare the reloaded signatures with the network, and ``serve`` with ``serve_examples``."""
     import tensorflow as tf
@@ -274,7 +265,7 @@ def _check(run: Run, endpoints: dict, loaded, target: Path) -> None:
     inputs = {key: tf.constant(arrays[key]) for key in endpoints["serve"][1][0]}
     expected, again = (endpoints["serve"][0](inputs) for _ in range(2))
     # What a network draws anew in every answer, as published code may, it will not find again after reloading.
-    drawn = {key for key, value in expected.items() if _difference(value.numpy(), again[key].numpy()) > TOLERANCE}
+    drawn = {key for key, value in expected.items() if difference(value.numpy(), again[key].numpy()) > TOLERANCE}
     answers = {"serve": loaded.signatures["serve"](**inputs)}
     if "serve_examples" in endpoints:
         answers["serve_examples"] = loaded.signatures["serve_examples"](tf.constant(records))
@@ -283,11 +274,11 @@ def _check(run: Run, endpoints: dict, loaded, target: Path) -> None:
             ours, theirs = value.numpy(), outputs[key].numpy()
             if key in drawn and ours.shape == theirs.shape and np.isfinite(theirs).all():
                 continue
-            difference = _difference(ours, theirs)
-            if not difference <= TOLERANCE:
+            found = difference(ours, theirs)
+            if not found <= TOLERANCE:
                 raise DataError(
                     f"{target}: signature {name!r} does not give the network's {key!r} after reloading. "
-                    f"Valid: a difference <= {TOLERANCE}. Received: {difference}"
+                    f"Valid: a difference <= {TOLERANCE}. Received: {found}"
                 )
     names = [name.decode() for name in loaded.signatures["classes"]()["classes"].numpy()]
     if names != list(run.bundle.spec.classes):
